@@ -1,0 +1,1 @@
+"""From a vendor's page of required ports to proven least-privilege ACLs."""

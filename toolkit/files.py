@@ -93,7 +93,12 @@ def load(path: Path, model: type[Model], *, error: type[InputError] = InputError
 
 
 def validate(
-    document: Document, model: type[Model], data: Any = ..., at: Path_ = (), *, error: type[InputError] = InputError
+    document: Document,
+    model: type[Model],
+    data: Any = ...,
+    at: Path_ = (),
+    *,
+    error: type[InputError] = InputError,
 ) -> Model:
     """Validate a document, or the part `data` of it that stands at the path `at`.
 
@@ -102,9 +107,7 @@ def validate(
     """
     value = document.data if data is ... else data
     if not isinstance(value, dict):
-        raise error(
-            f"expected a mapping with the keys {', '.join(model.model_fields)}", place=document.place(*at)
-        )
+        raise error(f"expected a mapping with the keys {', '.join(model.model_fields)}", place=document.place(*at))
     try:
         return model.model_validate(value)
     except ValidationError as caught:

@@ -161,6 +161,9 @@ class Service:
         return protocol_name(self.protocol) if text is None else f"{protocol_name(self.protocol)}/{text}"
 
 
+ANY_SERVICE: Final = Service(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
     """One concrete IPv4 packet, as far as an ACL can see it.
@@ -182,7 +185,13 @@ class Packet:
     def reply(self) -> Packet:
         """The answer to this packet: ends swapped, and ACK set for TCP (a SYN is answered by SYN-ACK)."""
         return Packet(
-            self.dst, self.src, self.protocol, self.dport, self.sport, established=self.protocol == TCP, icmp=self.icmp
+            self.dst,
+            self.src,
+            self.protocol,
+            self.dport,
+            self.sport,
+            established=self.protocol == TCP,
+            icmp=self.icmp,
         )
 
     def __str__(self) -> str:

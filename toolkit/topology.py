@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from toolkit.errors import Place, SiteError
 from toolkit.files import Document, FileModel, validate
@@ -89,13 +90,16 @@ class FilterData(FileModel):
     override: tuple[str, ...] = ()  # foreign denies, by comment or handle, that a required flow may precede
 
 
+NO_FILTER = FilterData()
+
+
 class NodeData(FileModel):
     """The toolkit's keys in the data of a Nornir host."""
 
     kind: Kind
-    interfaces: dict[str, InterfaceData] = {}
+    interfaces: dict[str, InterfaceData] = Field(default_factory=dict)
     routes: tuple[RouteData, ...] = ()
-    filter: FilterData = FilterData()
+    filter: FilterData = NO_FILTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class Node:
     routes: tuple[Route, ...] = ()
     platform: str | None = None
     management: str | None = None
-    filter: FilterData = FilterData()
+    filter: FilterData = NO_FILTER
 
     @property
     def is_device(self) -> bool:
@@ -238,9 +242,7 @@ class Topology:
             raise SiteError(f"link {_link(end, other)}: unknown node {end[0]!r} (known: {', '.join(self.nodes)})")
         if end[1] not in self.nodes[end[0]].interfaces:
             names = ", ".join(self.nodes[end[0]].interfaces) or "none"
-            raise SiteError(
-                f"link {_link(end, other)}: {end[0]} has no interface {end[1]!r} (its interfaces: {names})"
-            )
+            raise SiteError(f"link {_link(end, other)}: {end[0]} has no interface {end[1]!r} (its interfaces: {names})")
         if end in self.peer:
             raise SiteError(f"link {_link(end, other)}: {end[0]}:{end[1]} is already linked to {_name(self.peer[end])}")
         self.peer[end] = other
@@ -265,10 +267,10 @@ class Topology:
                         "are on different segments"
                     )
         ordered = sorted(subnets)
-        for one, other in zip(ordered, ordered[1:], strict=False):
-            if one.overlaps(other):
+        for lower, upper in pairwise(ordered):
+            if lower.overlaps(upper):
                 raise SiteError(
-                    f"subnets overlap: {one} ({_name(subnets[one][1])}) and {other} ({_name(subnets[other][1])})"
+                    f"subnets overlap: {lower} ({_name(subnets[lower][1])}) and {upper} ({_name(subnets[upper][1])})"
                 )
 
 
@@ -328,9 +330,7 @@ def _node(name: str, host: Any, document: Document) -> Node:
     return Node(
         name=name,
         kind=data.kind,
-        interfaces={
-            key: Interface(name, key, value.addresses, value.bridge) for key, value in data.interfaces.items()
-        },
+        interfaces={key: Interface(name, key, value.addresses, value.bridge) for key, value in data.interfaces.items()},
         routes=tuple(Route(route.prefix, route.via) for route in data.routes),
         platform=host.platform,
         management=host.hostname,

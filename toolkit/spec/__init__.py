@@ -1,0 +1,1 @@
+"""Document -> Spec: the model, the page reader, the role vocabulary, conditions."""

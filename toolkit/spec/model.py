@@ -79,7 +79,7 @@ def _readable_icmp(text: str) -> str:
 
 
 def _as_value_error(check: object) -> object:
-    """pydantic understands ValueError; our own error keeps its text."""
+    """Hand our own error to pydantic as the ValueError that it understands, text kept."""
 
     def checked(text: str) -> str:
         try:
@@ -209,8 +209,8 @@ class Spec(FileModel):
 
     name: Identifier
     document: SourceDocument
-    roles: dict[Identifier, str] = {}
-    forbidden_ports: dict[str, tuple[Annotated[int, Field(ge=0, le=65535)], ...]] = {}
+    roles: dict[Identifier, str] = Field(default_factory=dict)
+    forbidden_ports: dict[str, tuple[Annotated[int, Field(ge=0, le=65535)], ...]] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...]
     findings: tuple[Finding, ...] = ()
     baseline: dict[str, tuple[Identifier, ...] | Literal["none"]] | None = None
@@ -235,7 +235,7 @@ def load_spec(path: Path) -> tuple[Spec, Document]:
     """
     spec, document = load(path, Spec, error=SpecError)
     known = {*ROLES, *spec.roles}
-    seen: dict[str, int] = {}
+    seen: dict[str, int] = Field(default_factory=dict)
     for index, one in enumerate(spec.requirements):
         if one.id in seen:
             raise SpecError(f"requirement id {one.id!r} stands twice", place=document.place("requirements", index))

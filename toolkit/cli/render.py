@@ -1,0 +1,47 @@
+"""`toolkit render`: the configuration of each device, exactly as it would be sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from toolkit.cli._common import Work, inventory_option, json_option, note, print_findings, print_json
+
+
+@click.command()
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write one DIR/<device>.cfg each."
+)
+@inventory_option
+@json_option
+def render(inventory: Path, output: Path | None, as_json: bool) -> None:
+    """Render the ACLs of every device; each one is read back and proved before it is shown."""
+    work = Work(inventory)
+    rendered = work.rendered
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        for device, one in rendered.items():
+            (output / f"{device}.cfg").write_text(one.candidate.text, encoding="utf-8")
+    if as_json:
+        print_json({"devices": [_row(work, device) for device in rendered], "output": str(output) if output else None})
+        return
+    for device, one in rendered.items():
+        if output is None:
+            print(f"# ---- {device} ({one.candidate.platform}, {one.policy.ownership.value})\n{one.candidate.text}")
+        else:
+            entries = sum(len(acl.entries) for acl in one.policy.acls)
+            note(f"{output / device}.cfg: {len(one.policy.acls)} ACLs, {entries} entries, proved")
+    print_findings(work.policy_findings)
+
+
+def _row(work: Work, device: str) -> dict[str, object]:
+    one = work.rendered[device]
+    return {
+        "device": device,
+        "platform": one.candidate.platform,
+        "mode": one.policy.ownership.value,
+        "acls": list(one.candidate.acls),
+        "bindings": {interface: list(names) for interface, names in one.candidate.bindings.items()},
+        "entries": sum(len(acl.entries) for acl in one.policy.acls),
+    }

@@ -1,0 +1,86 @@
+"""`toolkit verify`: the proof, on files or on live devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli._common import Work, inventory_option, json_option, note, print_json
+
+if TYPE_CHECKING:
+    from toolkit.render.proof import DeviceProof, Witness
+
+PROOF_FAILED = 4
+
+
+@click.command()
+@click.option(
+    "--configs",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Prove DIR/<device>.cfg instead of live devices.",
+)
+@inventory_option
+@json_option
+def verify(inventory: Path, configs: Path | None, as_json: bool) -> int:
+    """Prove that every device does exactly what its policy asks; exit 4 with witnesses where one does not."""
+    from toolkit.verify.configs import read_configs, verify_states
+
+    work = Work(inventory)
+    if configs is not None:
+        states = read_configs(work.site, work.finder, work.policies, configs)
+    else:
+        from toolkit.cli._live import read_states
+
+        states = dict(read_states(work))
+    proofs = verify_states(work.site, work.finder, work.policies, states, work.space)
+    ok = all(proof.equivalent for proof in proofs)
+    if as_json:
+        print_json({"ok": ok, "devices": [proof_row(proof) for proof in proofs]})
+    else:
+        _print(work, proofs)
+    return 0 if ok else PROOF_FAILED
+
+
+def _print(work: Work, proofs: tuple[DeviceProof, ...]) -> None:
+    for proof in proofs:
+        print(f"{proof.device}: {'equivalent to its policy' if proof.equivalent else 'DIFFERS from its policy'}")
+        for witness in proof.witnesses:
+            print(f"  {witness}")
+            for one in witness.requirements:
+                note(f"    asked for: {work.site.citation(one)}")
+
+
+def proof_row(proof: DeviceProof) -> dict[str, Any]:
+    """A proof as the JSON contract has it."""
+    return {
+        "device": proof.device,
+        "equivalent": proof.equivalent,
+        "witnesses": [witness_row(witness) for witness in proof.witnesses],
+    }
+
+
+def witness_row(witness: Witness) -> dict[str, Any]:
+    """A witness as the JSON contract has it, with what helps to send it."""
+    from toolkit.net import protocol_name
+
+    packet = witness.packet
+    return {
+        "kind": witness.kind.value,
+        "packet": {
+            "src": str(packet.src),
+            "dst": str(packet.dst),
+            "protocol": protocol_name(packet.protocol),
+            "sport": packet.sport,
+            "dport": packet.dport,
+            "established": packet.established,
+            "icmp": str(packet.icmp) if packet.icmp else None,
+            "fragment": packet.fragment,
+        },
+        "interface": witness.interface,
+        "state": witness.state.value,
+        "verdict": str(witness.decision.action.verdict),
+        "entry": f"{witness.decision.acl}: {witness.decision.entry}",
+        "requirement": ", ".join(witness.requirements) or None,
+    }

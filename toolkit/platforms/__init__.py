@@ -1,0 +1,1 @@
+"""One file per network OS, no I/O: render, parse, bind, show commands, failure indicators."""

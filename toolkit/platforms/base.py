@@ -1,0 +1,148 @@
+"""What every network OS answers: the contract of a file in this folder.
+
+No I/O happens here: text and command output go in, values and text come out. `deploy` is the only room
+that talks to devices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from ipaddress import IPv4Network
+
+    from toolkit.net import Action, Packet
+    from toolkit.packets import PacketSet, Space
+    from toolkit.policy import DevicePolicy
+    from toolkit.topology import Node
+
+
+class ConnState(StrEnum):
+    """Of a packet, as a stateful device sees it; a stateless one treats both alike."""
+
+    NEW = "new"
+    ESTABLISHED = "established"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceContext:
+    """What a reader of a configuration must know of the device beside its text.
+
+    `domains` maps an interface to the destination prefixes that leave by it.
+    """
+
+    device: str
+    interfaces: tuple[str, ...]
+    stateful: bool
+    prefix: str
+    node: Node
+    domains: Mapping[str, tuple[IPv4Network, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What decided a packet on a device: the ACL, its entry as text, and where the entry stands."""
+
+    action: Action
+    acl: str
+    entry: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateConfig:
+    """A rendered configuration: exactly the text that would be sent to a device in its recorded state.
+
+    `bindings` maps an interface to the names of the ACLs bound there.
+    """
+
+    device: str
+    platform: str
+    text: str
+    acls: tuple[str, ...]
+    bindings: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """The change of one device, as values: what to send, how to undo it, what to keep for the next boot.
+
+    `apply` and `rollback` are complete inputs of the platform's load command; both empty when nothing
+    changes. `startup` maps a file (or configuration name) to its new content, None to remove it.
+    `startup_rollback` restores what was there. `clear` are commands that end sessions which the new
+    policy denies, and only those. `diff` is for people.
+    """
+
+    device: str
+    apply: str
+    rollback: str
+    startup: Mapping[str, str | None]
+    startup_rollback: Mapping[str, str | None]
+    diff: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing needs to be sent."""
+        return not self.apply
+
+
+class FilterState(Protocol):
+    """A device's filter, parsed: everything that decides forwarded packets, whoever wrote it."""
+
+    @property
+    def context(self) -> DeviceContext:
+        """The device that it was read for."""
+
+    def permitted(self, space: Space, interface: str, state: ConnState) -> PacketSet:
+        """Packets that entering by `interface` pass every filter of the device in this state (exact)."""
+
+    def decide(self, interface: str, packet: Packet, state: ConnState) -> Decision:
+        """The entry that decides one packet, found by walking the rules and not by packet sets."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the parsed filters, objects, bindings and implicit rules; not over counters or handles."""
+
+    def owned(self) -> FilterState | None:
+        """Only what the toolkit owns (by prefix), None where there is nothing."""
+
+    def text(self) -> str:
+        """The whole filter in the platform's own language, normalised, for people and for diffs."""
+
+
+class Platform(Protocol):
+    """One network OS."""
+
+    name: ClassVar[str]
+    show_commands: ClassVar[tuple[str, ...]]
+    load_command: ClassVar[str]
+    failure_indicators: ClassVar[tuple[str, ...]]
+
+    def empty(self, context: DeviceContext) -> FilterState:
+        """A device without any filter."""
+
+    def parse_config(self, text: str, file: str, context: DeviceContext, before: FilterState) -> FilterState:
+        """The state after loading a configuration file on top of `before`.
+
+        Raises:
+            ConfigError: a line is not fully understood (with file and line).
+        """
+
+    def parse_running(self, outputs: Mapping[str, str], context: DeviceContext) -> FilterState:
+        """The state that a device reports: output of each of `show_commands`.
+
+        Raises:
+            ConfigError: something in it is not fully understood.
+        """
+
+    def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
+        """The configuration that makes a device in the state `running` enforce the policy.
+
+        Raises:
+            PolicyError: the policy cannot be enforced in the way that the device is owned.
+        """
+
+    def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
+        """What to send to a device in the state `running`, and how to undo it."""

@@ -1,0 +1,316 @@
+"""Paths -> vendor-neutral ACLs with scope, order and citations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
+
+from toolkit.errors import PolicyError
+from toolkit.flows import is_error_message
+from toolkit.net import (
+    ANY_PORT,
+    ANY_SERVICE,
+    ANYWHERE,
+    ICMP,
+    TCP,
+    WITH_PORTS,
+    Action,
+    Direction,
+    IcmpKind,
+    PortRange,
+    Service,
+)
+from toolkit.packets import Box
+from toolkit.site import Enforcement
+from toolkit.spec.model import Finding, Reply, Severity
+from toolkit.topology import Ownership
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from toolkit.flows import Endpoint, Flow, FlowGraph
+    from toolkit.paths import Path, PathFinder
+    from toolkit.site import Site
+    from toolkit.topology import Node, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Ace:
+    """One access control entry: what it matches is the product of its sources and destinations.
+
+    `established` matches TCP with ACK or RST set. `requirements` are the ids that the entry serves,
+    empty for the entries of the default. `comment` is what a device shows beside the entry.
+    """
+
+    action: Action
+    service: Service = ANY_SERVICE
+    sources: tuple[IPv4Network, ...] = (ANYWHERE,)
+    destinations: tuple[IPv4Network, ...] = (ANYWHERE,)
+    sport: PortRange = ANY_PORT
+    established: bool = False
+    requirements: tuple[str, ...] = ()
+    comment: str = ""
+    log: bool = False
+
+    def boxes(self) -> Iterator[Box]:
+        """The packets that it matches, one box per source and destination."""
+        for source in self.sources:
+            for destination in self.destinations:
+                yield Box.of(self.service, src=source, dst=destination, sport=self.sport, established=self.established)
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """An ordered list of entries bound to one interface and direction of a device.
+
+    What no entry matches is none of our business: it is left to whatever else filters there.
+    """
+
+    name: str
+    device: str
+    interface: str
+    direction: Direction
+    entries: tuple[Ace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Requiredness:
+    """What must pass an interface inwards: new packets (or all, on a stateless device), and answers.
+
+    `established` holds what a stateful device sees on known connections: both directions of a flow.
+    Each item is a box with the ids of the requirements that ask for it.
+    """
+
+    initiating: tuple[tuple[Box, tuple[str, ...]], ...] = ()
+    established: tuple[tuple[Box, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePolicy:
+    """All that one device must enforce.
+
+    `acls` come in the order of the device's interfaces, one for each linked interface. `scope` is the
+    protected set as boxes: only packets inside it may ever be denied by us. `domains` maps an interface
+    to the destinations that leave by it (declared routes), for foreign rules that name an output interface.
+    """
+
+    device: str
+    platform: str
+    ownership: Ownership
+    stateful: bool
+    enforcement: Enforcement
+    prefix: str
+    acls: tuple[Acl, ...]
+    required: Mapping[str, Requiredness]
+    scope: tuple[Box, ...]
+    domains: Mapping[str, tuple[IPv4Network, ...]]
+
+
+SCOPE_COMMENT = "default deny: nothing on the page asks for this"
+MONITOR_COMMENT = "monitor: would be denied, nothing on the page asks for this"
+
+
+def build_policies(graph: FlowGraph, finder: PathFinder) -> tuple[dict[str, DevicePolicy], tuple[Finding, ...]]:
+    """Policies of all devices that traffic in scope can cross, by device name, and what cannot be enforced.
+
+    Every linked interface gets an inbound ACL, so that each packet is judged once per device, and a
+    source address is only accepted where the routes say that it enters.
+    """
+    site = graph.site
+    collector = _Collector(graph, finder)
+    findings = [finding for flow in graph.flows for finding in collector.add(flow)]
+    scope = protected_scope(graph)
+    policies = {
+        node.name: DevicePolicy(
+            device=node.name,
+            platform=node.platform or "",
+            ownership=node.filter.mode,
+            stateful=node.stateful,
+            enforcement=site.file.enforcement,
+            prefix=site.file.acl_prefix,
+            acls=tuple(_acl(site, node, name, collector, scope) for name in node.interfaces),
+            required={name: collector.required(node.name, name) for name in node.interfaces},
+            scope=tuple(box for ace in scope for box in ace.boxes()),
+            domains=finder.domains[node.name],
+        )
+        for node in site.topology.devices
+    }
+    return policies, tuple(dict.fromkeys(findings))
+
+
+def protected_scope(graph: FlowGraph) -> tuple[Ace, ...]:
+    """The protected set as deny entries: the cluster and its balancers, and the services that they use.
+
+    A service host is protected only on the ports that a vendor's requirement lists, in both directions of
+    the exchange; everything else on it is other people's traffic. Site baselines protect nothing.
+    """
+    site = graph.site
+    core: dict[IPv4Network, None] = {}
+    for role in ("node", "load_balancer"):
+        for host in site.file.bindings[role].hosts if role in site.file.bindings else ():
+            core.update((IPv4Network(address), None) for address in site.topology.nodes[host].addresses)
+    baseline = {one.id for spec in site.specs.values() if spec.baseline is not None for one in spec.requirements}
+    entries = [Ace(Action.DENY, destinations=tuple(core)), Ace(Action.DENY, sources=tuple(core))] if core else []
+    seen: set[tuple[Endpoint, Service]] = set()
+    for flow in graph.flows:
+        inside = all(prefix in core for prefix in flow.destination.prefixes)
+        key = (flow.destination, flow.service)
+        if inside or key in seen or set(flow.requirements) <= baseline or flow.destination.at is None:
+            continue
+        seen.add(key)
+        entries.append(Ace(Action.DENY, flow.service, destinations=flow.destination.prefixes))
+    return tuple(entries)
+
+
+class _Collector:
+    """What must pass each interface inwards, gathered flow by flow."""
+
+    def __init__(self, graph: FlowGraph, finder: PathFinder) -> None:
+        self.graph = graph
+        self.finder = finder
+        self.topology = graph.site.topology
+        self.client_ports = graph.site.client_ports
+        self.aces: dict[tuple[str, str], dict[Ace, None]] = defaultdict(dict)
+        self.established: dict[tuple[str, str], dict[Ace, None]] = defaultdict(dict)
+
+    def add(self, flow: Flow) -> Iterator[Finding]:
+        """Take one flow; yields what cannot be enforced about it."""
+        if not is_supported_path(flow):
+            raise PolicyError(f"{flow.requirements[0]}: a flow from any to any cannot be placed on the network")
+        forward = Ace(
+            Action.PERMIT,
+            flow.service,
+            flow.source.prefixes,
+            flow.destination.prefixes,
+            requirements=flow.requirements,
+        )
+        back = _answer(forward, flow, self.client_ports)
+        for source, destination in self._ends(flow):
+            paths = self._paths(source, destination, flow)
+            if not any(path.hops for path in paths):
+                yield _not_enforceable(flow, source, destination)
+            for hop in {hop for path in paths for hop in path.hops}:
+                self._place(hop.device, hop.in_interface, forward, flow, initiating=True)
+            if back is None:
+                continue
+            for hop in {hop for path in self._return(source, destination, flow) for hop in path.hops}:
+                self._place(hop.device, hop.in_interface, back, flow, initiating=False)
+
+    def required(self, device: str, interface: str) -> Requiredness:
+        """What must pass an interface inwards, as boxes with their requirement ids."""
+        new, known = self.aces[device, interface], self.established[device, interface]
+        return Requiredness(
+            tuple((box, ace.requirements) for ace in new for box in ace.boxes()),
+            tuple((box, ace.requirements) for ace in known for box in ace.boxes()),
+        )
+
+    def _place(self, device: str, interface: str, ace: Ace, flow: Flow, *, initiating: bool) -> None:
+        """Stateless devices need both directions as entries; stateful ones only the first packet's."""
+        stateful = self.topology.nodes[device].stateful
+        if stateful:
+            self.established[device, interface].setdefault(ace)
+        if not stateful or (initiating and not is_error_message(flow.service)):
+            self.aces[device, interface].setdefault(ace)
+
+    def _ends(self, flow: Flow) -> Iterator[tuple[str, str]]:
+        """(source host, destination host) pairs; the role `any` stands at every other host."""
+        everywhere = [node.name for node in self.topology.hosts]
+        for source in [flow.source.at] if flow.source.at else everywhere:
+            for destination in [flow.destination.at] if flow.destination.at else everywhere:
+                if source != destination:
+                    yield source, destination
+
+    def _paths(self, source: str, destination: str, flow: Flow) -> tuple[Path, ...]:
+        return self.finder.paths(source, destination, _address(self.topology, destination, flow.destination))
+
+    def _return(self, source: str, destination: str, flow: Flow) -> tuple[Path, ...]:
+        return self.finder.paths(destination, source, _address(self.topology, source, flow.source))
+
+
+def is_supported_path(flow: Flow) -> bool:
+    """Whether at least one end of a flow has a place on the network."""
+    return flow.source.at is not None or flow.destination.at is not None
+
+
+def _address(topology: Topology, host: str, endpoint: Endpoint) -> IPv4Address:
+    """The address to route towards: the endpoint's own where the host has it, the host's first otherwise."""
+    own = topology.nodes[host].addresses
+    return next((p.network_address for p in endpoint.prefixes if p.network_address in own), own[0])
+
+
+def _answer(forward: Ace, flow: Flow, client_ports: PortRange) -> Ace | None:
+    """The entry that lets answers back through a stateless device; None where nothing comes back.
+
+    TCP: ACK or RST from the service's port to the client's range, which is all that a stateless filter can
+    know of a connection. UDP that answers: mirrored ports. VXLAN and ICMP errors: nothing.
+    """
+    turned = replace(forward, sources=forward.destinations, destinations=forward.sources)
+    protocol = forward.service.protocol
+    if protocol == TCP or (protocol in WITH_PORTS and flow.reply is Reply.REQUEST_REPLY):
+        service = Service(protocol, client_ports)
+        return replace(turned, service=service, sport=forward.service.ports, established=protocol == TCP)
+    if protocol == ICMP and forward.service.icmp is not None and forward.service.icmp.type == ECHO_REQUEST:
+        return replace(turned, service=Service(ICMP, icmp=IcmpKind(0, 0)))
+    return None
+
+
+ECHO_REQUEST = 8
+
+
+def _acl(site: Site, node: Node, interface: str, collector: _Collector, scope: tuple[Ace, ...]) -> Acl:
+    permits = _merge(site, collector.aces[node.name, interface])
+    own = node.filter.mode is Ownership.OWN
+    monitor = site.file.enforcement is Enforcement.MONITOR
+    ending = [
+        replace(
+            ace,
+            action=Action.PERMIT if monitor else Action.DENY,
+            comment=MONITOR_COMMENT if monitor else SCOPE_COMMENT,
+            log=True,
+        )
+        for ace in (*scope, *([] if node.stateful else _answers_of(scope)))
+    ]
+    return Acl(
+        name=f"{site.file.acl_prefix}_{interface}_in",
+        device=node.name,
+        interface=interface,
+        direction=Direction.IN,
+        entries=(*permits, *(ending if own else ())),
+    )
+
+
+def _answers_of(scope: tuple[Ace, ...]) -> tuple[Ace, ...]:
+    """What protected services send from their listed ports: in scope too where answers are not tracked."""
+    return tuple(
+        Ace(Action.DENY, Service(ace.service.protocol), ace.destinations, sport=ace.service.ports)
+        for ace in scope
+        if ace.service.protocol in WITH_PORTS
+    )
+
+
+def _merge(site: Site, aces: Mapping[Ace, None]) -> Iterator[Ace]:
+    """Join entries that differ in addresses only, and exactly: never a pair that nobody asked for."""
+    groups: dict[Ace, dict[IPv4Network, set[IPv4Network]]] = defaultdict(lambda: defaultdict(set))
+    for ace in aces:
+        shape = replace(ace, sources=(ANYWHERE,), destinations=(ANYWHERE,))
+        for source in ace.sources:
+            groups[shape][source].update(ace.destinations)
+    for shape, reach in groups.items():
+        by_destinations: dict[tuple[IPv4Network, ...], list[IPv4Network]] = defaultdict(list)
+        for source, reached in reach.items():
+            by_destinations[tuple(sorted(reached))].append(source)
+        comment = "; ".join(site.citation(one) for one in shape.requirements)
+        for destinations, sources in by_destinations.items():
+            merged = tuple(sorted(sources))
+            note = f"{comment}, answers" if shape.sport != ANY_PORT else comment
+            yield replace(shape, sources=merged, destinations=destinations, comment=note)
+
+
+def _not_enforceable(flow: Flow, source: str, destination: str) -> Finding:
+    return Finding(
+        code="not_enforceable",
+        severity=Severity.INFO,
+        message=f"{source} -> {destination} {flow.service}: no device is between them, so nothing can filter it",
+    )

@@ -1,0 +1,96 @@
+"""Policy -> candidate configuration, each one parsed back and proved equal to its policy before anyone sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toolkit.errors import PolicyError, SiteError
+from toolkit.platforms import get
+from toolkit.platforms.base import DeviceContext
+from toolkit.render.proof import prove
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toolkit.packets import Space
+    from toolkit.paths import PathFinder
+    from toolkit.platforms.base import CandidateConfig, FilterState, Platform
+    from toolkit.policy import DevicePolicy
+    from toolkit.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A device's candidate, with the states before it (nothing of ours) and after it."""
+
+    policy: DevicePolicy
+    candidate: CandidateConfig
+    before: FilterState
+    after: FilterState
+
+
+def context(site: Site, finder: PathFinder, device: str) -> DeviceContext:
+    """What a reader of a device's configuration must know of it."""
+    node = site.topology.node(device)
+    return DeviceContext(
+        device, tuple(node.interfaces), node.stateful, site.file.acl_prefix, node, finder.domains[device]
+    )
+
+
+def platform_of(site: Site, device: str) -> Platform:
+    """The platform of a device.
+
+    Raises:
+        SiteError: the device has none, or an unknown one; the message lists those that exist.
+    """
+    name = site.topology.node(device).platform
+    if name is None:
+        raise SiteError(f"device {device} has no platform; set it in hosts.yaml or in its group")
+    return get(name)
+
+
+def recorded_state(site: Site, finder: PathFinder, device: str) -> FilterState:
+    """The filter that the inventory says a device has today (`filter.running`), without anything of ours.
+
+    Raises:
+        ConfigError: the recorded file is not fully understood.
+    """
+    platform = platform_of(site, device)
+    where = context(site, finder, device)
+    empty = platform.empty(where)
+    running = site.topology.node(device).filter.running
+    if running is None:
+        return empty
+    path = site.folder / running
+    return platform.parse_config(path.read_text(encoding="utf-8"), str(path), where, empty)
+
+
+def render_all(
+    site: Site, finder: PathFinder, policies: Mapping[str, DevicePolicy], space: Space
+) -> dict[str, Rendered]:
+    """Render every device against its recorded state.
+
+    Raises:
+        PolicyError: a policy cannot be enforced as the device is owned.
+    """
+    return {
+        device: render(site, finder, policy, recorded_state(site, finder, device), space)
+        for device, policy in policies.items()
+    }
+
+
+def render(site: Site, finder: PathFinder, policy: DevicePolicy, before: FilterState, space: Space) -> Rendered:
+    """Render one device against its filter without ours, read the result back, and prove it.
+
+    Raises:
+        PolicyError: what would be sent does not do what the policy asks; the witness is in the message.
+    """
+    platform = platform_of(site, policy.device)
+    candidate = platform.render(policy, before)
+    where = context(site, finder, policy.device)
+    after = platform.parse_config(candidate.text, f"{policy.device}.cfg", where, before)
+    proof = prove(policy, after, before, space)
+    if not proof.equivalent:
+        raise PolicyError(f"the candidate of {policy.device} is not what its policy asks: {proof.witnesses[0]}")
+    return Rendered(policy, candidate, before, after)

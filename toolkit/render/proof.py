@@ -1,0 +1,152 @@
+"""Least privilege, both ways, proved for one device over the whole packet space.
+
+For each interface: everything required passes, and what passes in scope is required (own, enforce); or
+after = before + required (extend and jump); and outside the scope nothing has changed at all. What a
+stateful device sees on known connections is proved as well: answers come back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from toolkit.platforms.base import ConnState
+from toolkit.site import Enforcement
+from toolkit.topology import Ownership
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from toolkit.net import Packet
+    from toolkit.packets import Box, PacketSet, Space
+    from toolkit.platforms.base import Decision, FilterState
+    from toolkit.policy import DevicePolicy
+
+
+class WitnessKind(StrEnum):
+    """How a filter differs from its policy."""
+
+    REQUIRED_DENIED = "required_denied"
+    EXTRA_PERMITTED = "extra_permitted"
+    COLLATERAL_PERMITTED = "collateral_permitted"
+    COLLATERAL_DENIED = "collateral_denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A packet that shows a difference: where it enters, what decides it, and who asked for it.
+
+    `requirements` are ids, empty where nothing asks for the packet.
+    """
+
+    kind: WitnessKind
+    device: str
+    interface: str
+    packet: Packet
+    state: ConnState
+    decision: Decision
+    requirements: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        asked = f", asked for by {', '.join(self.requirements)}" if self.requirements else ""
+        known = " (on a known connection)" if self.state is ConnState.ESTABLISHED else ""
+        return (
+            f"{self.device} {self.interface}: {self.kind.value.replace('_', ' ')}: {self.packet}{known}, "
+            f"decided by {self.decision.acl} {self.decision.place}: {self.decision.entry}{asked}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProof:
+    """The proof of one device; `equivalent` when there is no witness against it."""
+
+    device: str
+    witnesses: tuple[Witness, ...]
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the filter does exactly what its policy asks."""
+        return not self.witnesses
+
+
+def prove(policy: DevicePolicy, after: FilterState, before: FilterState, space: Space) -> DeviceProof:
+    """Prove that the filter `after` does what the policy asks of a device that had the filter `before`.
+
+    `before` is the filter without anything of ours. At most one witness of each kind is given per
+    interface and connection state.
+    """
+    found: list[Witness] = []
+    for acl in policy.acls:
+        found += _Interface(policy, acl.interface, after, before, space).witnesses()
+    return DeviceProof(policy.device, tuple(found))
+
+
+class _Interface:
+    """The proof of what enters a device by one interface."""
+
+    def __init__(
+        self, policy: DevicePolicy, interface: str, after: FilterState, before: FilterState, space: Space
+    ) -> None:
+        self.policy = policy
+        self.interface = interface
+        self.after = after
+        self.before = before
+        self.space = space
+        self.scope = space.union(policy.scope)
+
+    def witnesses(self) -> Iterator[Witness]:
+        required = self.policy.required[self.interface]
+        yield from self._new(required.initiating)
+        if self.policy.stateful:
+            yield from self._known(required.established)
+
+    def _new(self, asked: tuple[tuple[Box, tuple[str, ...]], ...]) -> Iterator[Witness]:
+        required = self.space.union(box for box, _ in asked)
+        after = self.after.permitted(self.space, self.interface, ConnState.NEW)
+        before = self.before.permitted(self.space, self.interface, ConnState.NEW)
+        allowed = self._allowed(required, before)
+        yield from self._witness(WitnessKind.REQUIRED_DENIED, required - after, ConnState.NEW, asked)
+        yield from self._witness(WitnessKind.EXTRA_PERMITTED, (after & self.scope) - allowed, ConnState.NEW)
+        yield from self._collateral(before, after, required, ConnState.NEW)
+
+    def _allowed(self, required: PacketSet, before: PacketSet) -> PacketSet:
+        """What may pass in scope: the required, and where we only add, what passed before as well."""
+        closes = self.policy.ownership is Ownership.OWN and self.policy.enforcement is Enforcement.ENFORCE
+        return required if closes else required | before
+
+    def _collateral(
+        self, before: PacketSet, after: PacketSet, required: PacketSet, state: ConnState
+    ) -> Iterator[Witness]:
+        """Outside the scope the verdicts stay; where we only add, or only watch, nothing that passed is denied."""
+        closes = self.policy.ownership is Ownership.OWN and self.policy.enforcement is Enforcement.ENFORCE
+        kept = before - self.scope if closes else before
+        yield from self._witness(WitnessKind.COLLATERAL_DENIED, (kept - after) - required, state)
+        opened = ((after - self.scope) - before) - required
+        yield from self._witness(WitnessKind.COLLATERAL_PERMITTED, opened, state)
+
+    def _known(self, asked: tuple[tuple[Box, tuple[str, ...]], ...]) -> Iterator[Witness]:
+        """On known connections: both directions of what is required pass, and others' sessions live on.
+
+        More may pass than is required: a known connection exists only because its first packet was allowed.
+        """
+        required = self.space.union(box for box, _ in asked)
+        after = self.after.permitted(self.space, self.interface, ConnState.ESTABLISHED)
+        before = self.before.permitted(self.space, self.interface, ConnState.ESTABLISHED)
+        yield from self._witness(WitnessKind.REQUIRED_DENIED, required - after, ConnState.ESTABLISHED, asked)
+        lost = ((before - self.scope) - after) - required
+        yield from self._witness(WitnessKind.COLLATERAL_DENIED, lost, ConnState.ESTABLISHED)
+
+    def _witness(
+        self,
+        kind: WitnessKind,
+        difference: PacketSet,
+        state: ConnState,
+        asked: tuple[tuple[Box, tuple[str, ...]], ...] = (),
+    ) -> Iterator[Witness]:
+        packet = difference.witness()
+        if packet is None:
+            return
+        decision = self.after.decide(self.interface, packet, state)
+        ids = dict.fromkeys(one for box, ids in asked if packet in self.space.union([box]) for one in ids)
+        yield Witness(kind, self.policy.device, self.interface, packet, state, decision, tuple(ids))

@@ -1,0 +1,69 @@
+"""The proof on files, and on states read from devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolkit.errors import InputError, Place
+from toolkit.render import context, platform_of, recorded_state
+from toolkit.render.proof import DeviceProof, prove
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from toolkit.packets import Space
+    from toolkit.paths import PathFinder
+    from toolkit.platforms.base import FilterState
+    from toolkit.policy import DevicePolicy
+    from toolkit.site import Site
+
+
+def read_configs(
+    site: Site, finder: PathFinder, policies: Mapping[str, DevicePolicy], folder: Path
+) -> dict[str, FilterState]:
+    """States that the files `<device>.cfg` of a folder lead to, loaded on the recorded filters.
+
+    Raises:
+        InputError: the folder is missing, or the file of a device is.
+        ConfigError: a line is not fully understood.
+    """
+    if not folder.is_dir():
+        raise InputError("no such folder; make one with: toolkit render -o DIR", place=Place(str(folder)))
+    states = {}
+    for device in policies:
+        path = folder / f"{device}.cfg"
+        if not path.is_file():
+            raise InputError(f"the configuration of {device} is missing", place=Place(str(path)))
+        states[device] = platform_of(site, device).parse_config(
+            path.read_text(encoding="utf-8"),
+            str(path),
+            context(site, finder, device),
+            recorded_state(site, finder, device),
+        )
+    return states
+
+
+def verify_configs(
+    site: Site, finder: PathFinder, policies: Mapping[str, DevicePolicy], folder: Path, space: Space
+) -> tuple[DeviceProof, ...]:
+    """Prove the configurations in a folder against their policies.
+
+    Raises:
+        InputError, ConfigError: as `read_configs`.
+    """
+    states = read_configs(site, finder, policies, folder)
+    return verify_states(site, finder, policies, states, space)
+
+
+def verify_states(
+    site: Site,
+    finder: PathFinder,
+    policies: Mapping[str, DevicePolicy],
+    states: Mapping[str, FilterState],
+    space: Space,
+) -> tuple[DeviceProof, ...]:
+    """Prove states, whether read from files or from devices, against their policies."""
+    return tuple(
+        prove(policies[device], state, recorded_state(site, finder, device), space) for device, state in states.items()
+    )

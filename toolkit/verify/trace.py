@@ -1,0 +1,82 @@
+"""One packet over the network: every path, every device on it, the entry that decides there, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toolkit.net import Action, Packet, Verdict
+from toolkit.platforms.base import ConnState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from toolkit.paths import Path, PathFinder
+    from toolkit.platforms.base import Decision, FilterState
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep:
+    """What one device does with the packet."""
+
+    device: str
+    interface: str
+    direction: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class TracedPath:
+    """One path there and its way back; `back` is empty for packets that nothing answers."""
+
+    forward: tuple[TraceStep, ...]
+    back: tuple[TraceStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The fate of a packet on all equal-cost paths: permitted only where every one of them lets it through."""
+
+    packet: Packet
+    paths: tuple[TracedPath, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Denied when any device on any path, there or back, denies."""
+        steps = [step for path in self.paths for step in (*path.forward, *path.back)]
+        denied = any(step.decision.action is Action.DENY for step in steps)
+        return Verdict.DENIED if denied else Verdict.PERMITTED
+
+
+def trace(
+    packet: Packet,
+    source: str,
+    destination: str,
+    finder: PathFinder,
+    states: Mapping[str, FilterState],
+    *,
+    answered: bool = True,
+) -> Trace:
+    """Follow a packet from a host to another, and its answer back.
+
+    `states` maps device names to their filters. A stateful device sees the answer as part of a known
+    connection, a stateless one as any other packet.
+
+    Raises:
+        SiteError: there is no way.
+    """
+    there = finder.paths(source, destination, packet.dst)
+    back = finder.paths(destination, source, packet.src) if answered else ()
+    answers = [_steps(path, packet.reply(), states, ConnState.ESTABLISHED) for path in back] or [()]
+    traced = [TracedPath(_steps(path, packet, states, ConnState.NEW), answer) for path in there for answer in answers]
+    return Trace(packet, tuple(traced))
+
+
+def _steps(path: Path, packet: Packet, states: Mapping[str, FilterState], state: ConnState) -> tuple[TraceStep, ...]:
+    steps = []
+    for hop in path.hops:
+        decision = states[hop.device].decide(hop.in_interface, packet, state)
+        steps.append(TraceStep(hop.device, hop.in_interface, "in", decision))
+        if decision.action is Action.DENY:
+            break
+    return tuple(steps)
