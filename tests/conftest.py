@@ -1,0 +1,35 @@
+"""Shared by all rooms: the reference site, and copies of it that a test may spoil."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+INVENTORY = ROOT / "inventory"
+
+
+@pytest.fixture(scope="session")
+def reference():
+    from toolkit.site import load_site
+
+    return load_site(INVENTORY)
+
+
+@pytest.fixture
+def spoiled(tmp_path):
+    """A copy of the reference inventory, and a way to replace text in one of its files."""
+    folder = tmp_path / "inventory"
+    shutil.copytree(INVENTORY, folder)
+
+    def change(file: str, old: str, new: str) -> Path:
+        path = folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return folder
+
+    change.folder = folder
+    return change
