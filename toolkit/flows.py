@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
 from toolkit.errors import SiteError
-from toolkit.net import ANYWHERE, ICMP, Service
+from toolkit.net import ANYWHERE, ICMP, WITH_PORTS, Service
 from toolkit.spec.condition import holds
 from toolkit.spec.model import Constraint, Finding, Reply, Severity
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from toolkit.site import Site
     from toolkit.spec.model import Requirement, Spec
 
+# RFC 1918: what the page calls a private IP address.
+PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 LOAD_BALANCER = "load_balancer"
 ANY_ROLE = "any"
 
@@ -150,7 +152,7 @@ def endpoints(site: Site, role: str, *, as_source: bool, check: bool = False) ->
     binding = site.file.bindings[role]
     found = [Endpoint(host, _host_prefixes(site, role, host, as_source, check), host) for host in binding.hosts]
     if binding.prefixes:
-        found.append(Endpoint(role, tuple(binding.prefixes), binding.at))
+        found.append(Endpoint(binding.at or role, tuple(binding.prefixes), binding.at))
     return tuple(found)
 
 
@@ -173,7 +175,7 @@ def _legs(site: Site, requirement: Requirement) -> Iterator[RoleFlow]:
                 continue  # a balancer does not balance to itself
             health_leg = health and source == LOAD_BALANCER
             yield RoleFlow(source, destination, service, requirement.id, requirement.reply_kind, health_leg)
-            if destination == LOAD_BALANCER:
+            if destination == LOAD_BALANCER and service.protocol in WITH_PORTS:
                 pool = _pool(site, service)
                 yield RoleFlow(LOAD_BALANCER, pool, service, requirement.id, requirement.reply_kind)
     if _through_balancer(site, requirement, service):
@@ -236,7 +238,7 @@ def _check_private(site: Site, requirement: Requirement) -> None:
         for role in roles:
             wide = role in ("internet", ANY_ROLE)
             if constraint is Constraint.PRIVATE_ONLY:
-                wide |= any(not prefix.is_private for prefix in _role_prefixes(site, role))
+                wide |= any(not _is_private(prefix) for prefix in _role_prefixes(site, role))
             if wide:
                 lines = ", ".join(str(line) for line in requirement.lines)
                 raise SiteError(
@@ -244,6 +246,10 @@ def _check_private(site: Site, requirement: Requirement) -> None:
                     f"but the role {role!r} is bound to addresses outside the private ranges",
                     place=site.document.place("bindings", role),
                 )
+
+
+def _is_private(prefix: IPv4Network) -> bool:
+    return any(prefix.subnet_of(private) for private in PRIVATE)
 
 
 def _role_prefixes(site: Site, role: str) -> tuple[IPv4Network, ...]:

@@ -205,8 +205,8 @@ def _port(text: str) -> Port:
 
 
 def _read_specs(folder: Path, file: SiteFile, document: Document) -> dict[str, Spec]:
-    specs: dict[str, Spec] = Field(default_factory=dict)
-    owner: dict[str, str] = Field(default_factory=dict)
+    specs: dict[str, Spec] = {}
+    owner: dict[str, str] = {}
     for index, name in enumerate(file.specs):
         spec, spec_document = load_spec(folder / name)
         if spec.name in specs:

@@ -129,6 +129,7 @@ class Requirement(FileModel):
     reply: Reply | None = None
     port_setting: str | None = None
     decisions: tuple[Decision, ...] = ()
+    added_by_operator: Annotated[str, Field(min_length=10)] | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -235,7 +236,7 @@ def load_spec(path: Path) -> tuple[Spec, Document]:
     """
     spec, document = load(path, Spec, error=SpecError)
     known = {*ROLES, *spec.roles}
-    seen: dict[str, int] = Field(default_factory=dict)
+    seen: dict[str, int] = {}
     for index, one in enumerate(spec.requirements):
         if one.id in seen:
             raise SpecError(f"requirement id {one.id!r} stands twice", place=document.place("requirements", index))
