@@ -161,7 +161,7 @@ def protected_scope(graph: FlowGraph) -> tuple[Ace, ...]:
             continue
         seen.add(key)
         entries.append(Ace(Action.DENY, flow.service, destinations=flow.destination.prefixes))
-    return tuple(entries)
+    return (*entries, *_answers_of(entries))
 
 
 class _Collector:
@@ -207,12 +207,16 @@ class _Collector:
         )
 
     def _place(self, device: str, interface: str, ace: Ace, flow: Flow, *, initiating: bool) -> None:
-        """Stateless devices need both directions as entries; stateful ones only the first packet's."""
-        stateful = self.topology.nodes[device].stateful
-        if stateful:
-            self.established[device, interface].setdefault(ace)
-        if not stateful or (initiating and not is_error_message(flow.service)):
+        """Stateless devices need both directions as entries; stateful ones only the first packet's.
+
+        ICMP errors are related to a connection that a stateful device knows: they need no entry there.
+        """
+        if not self.topology.nodes[device].stateful:
             self.aces[device, interface].setdefault(ace)
+        elif not is_error_message(flow.service):
+            self.established[device, interface].setdefault(ace)
+            if initiating:
+                self.aces[device, interface].setdefault(ace)
 
     def _ends(self, flow: Flow) -> Iterator[tuple[str, str]]:
         """(source host, destination host) pairs; the role `any` stands at every other host."""
@@ -270,7 +274,7 @@ def _acl(site: Site, node: Node, interface: str, collector: _Collector, scope: t
             comment=MONITOR_COMMENT if monitor else SCOPE_COMMENT,
             log=True,
         )
-        for ace in (*scope, *([] if node.stateful else _answers_of(scope)))
+        for ace in scope
     ]
     return Acl(
         name=f"{site.file.acl_prefix}_{interface}_in",
@@ -281,8 +285,8 @@ def _acl(site: Site, node: Node, interface: str, collector: _Collector, scope: t
     )
 
 
-def _answers_of(scope: tuple[Ace, ...]) -> tuple[Ace, ...]:
-    """What protected services send from their listed ports: in scope too where answers are not tracked."""
+def _answers_of(scope: list[Ace]) -> tuple[Ace, ...]:
+    """What protected services send from their listed ports is in scope as well."""
     return tuple(
         Ace(Action.DENY, Service(ace.service.protocol), ace.destinations, sport=ace.service.ports)
         for ace in scope

@@ -72,15 +72,13 @@ class ChangeSet:
 
     `apply` and `rollback` are complete inputs of the platform's load command; both empty when nothing
     changes. `startup` maps a file (or configuration name) to its new content, None to remove it.
-    `startup_rollback` restores what was there. `clear` are commands that end sessions which the new
-    policy denies, and only those. `diff` is for people.
+    `diff` is for people.
     """
 
     device: str
     apply: str
     rollback: str
     startup: Mapping[str, str | None]
-    startup_rollback: Mapping[str, str | None]
     diff: str
 
     @property
@@ -146,3 +144,13 @@ class Platform(Protocol):
 
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
         """What to send to a device in the state `running`, and how to undo it."""
+
+    def restore(self, target: FilterState, running: FilterState) -> str:
+        """What to send to a device in the state `running` so that what is ours becomes as in `target`.
+
+        Empty where it is so already. Needed besides the rollback of a `ChangeSet` because some rules can only
+        be named by the handles that the device has given them since.
+        """
+
+    def startup(self, state: FilterState) -> Mapping[str, str | None]:
+        """Startup files that bring back what is ours in a state after a reboot; None removes a file."""

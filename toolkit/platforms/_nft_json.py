@@ -1,0 +1,219 @@
+"""A strict reader of `nft -j list ruleset`: what it does not know is an error with table, chain and handle."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from toolkit.errors import ConfigError, Place
+from toolkit.net import PROTOCOL_NUMBERS
+from toolkit.platforms._nft_model import (
+    CT_STATES,
+    ETHER_IP,
+    ICMP_CODES,
+    ICMP_TYPES,
+    NFPROTO_IPV4,
+    NUMBER_FIELDS,
+    Base,
+    Chain,
+    Interval,
+    Match,
+    Rule,
+    Ruleset,
+    make_rule,
+)
+from toolkit.platforms._nft_text import FRAGMENT_MASK, TRANSPORTS
+
+NAMES: dict[str, dict[str, int]] = {
+    "protocol": PROTOCOL_NUMBERS,
+    "icmp type": ICMP_TYPES,
+    "icmp code": ICMP_CODES,
+    "ether type": {"ip": ETHER_IP},
+    "nfproto": {"ipv4": NFPROTO_IPV4, "ipv6": 10},
+}
+META = {
+    "iifname": "iifname",
+    "oifname": "oifname",
+    "l4proto": "protocol",
+    "nfproto": "nfproto",
+    "protocol": "ether type",
+}
+PAYLOAD = {
+    ("ip", "saddr"): "ip saddr",
+    ("ip", "daddr"): "ip daddr",
+    ("ip", "protocol"): "protocol",
+    ("ether", "type"): "ether type",
+    ("icmp", "type"): "icmp type",
+    ("icmp", "code"): "icmp code",
+}
+
+
+def read_listing(text: str, device: str) -> Ruleset:
+    """The ruleset that `nft -j list ruleset` printed.
+
+    Raises:
+        ConfigError: it is not JSON, or something in it is not fully understood.
+    """
+    try:
+        items = json.loads(text)["nftables"]
+    except (ValueError, KeyError, TypeError) as caught:
+        raise ConfigError(f"no JSON listing of nft: {caught}", place=Place(device)) from None
+    ruleset = Ruleset()
+    for item in items:
+        (kind, body), *more = item.items()
+        if more or kind not in ("metainfo", "table", "chain", "rule"):
+            raise ConfigError(f"{kind} {body.get('name', '')!r} is not understood", place=Place(device))
+        if kind == "table":
+            ruleset = ruleset.with_table_in_place((body["family"], body["name"]), {})
+        elif kind == "chain":
+            ruleset = ruleset.with_chain((body["family"], body["table"]), _chain(body))
+        elif kind == "rule":
+            key = (body["family"], body["table"])
+            rules = ruleset.tables[key][body["chain"]].rules
+            ruleset = ruleset.with_rules(key, body["chain"], (*rules, _Reader(body, device).rule()))
+    return ruleset
+
+
+def _chain(body: dict[str, Any]) -> Chain:
+    if "hook" not in body:
+        return Chain(body["name"])
+    base = Base(body["type"], body["hook"], int(body["prio"]), body.get("policy", "accept"), body.get("dev", ""))
+    return Chain(body["name"], base)
+
+
+class _Reader:
+    """Reads the expressions of one rule."""
+
+    def __init__(self, body: dict[str, Any], device: str) -> None:
+        self.body = body
+        where = f"{device}: table {body['family']} {body['table']} chain {body['chain']} handle {body['handle']}"
+        self.place = where
+        self.matches: dict[str, Match] = {}
+        self.verdict = self.target = self.log = ""
+
+    def error(self, message: str) -> ConfigError:
+        return ConfigError(message, place=Place(self.place))
+
+    def rule(self) -> Rule:
+        for expression in self.body["expr"]:
+            ((kind, value),) = expression.items()
+            if kind == "match":
+                self.match(value)
+            elif kind == "counter":
+                pass
+            elif kind == "log":
+                self.log = (value or {}).get("prefix", "log")
+            elif kind in ("accept", "drop", "return", "reject"):
+                self.verdict = kind
+            elif kind in ("jump", "goto"):
+                self.verdict, self.target = kind, value["target"]
+            else:
+                raise self.error(f"statement {kind!r} is not understood")
+        return make_rule(
+            self.matches.values(),
+            self.verdict,
+            self.target,
+            comment=self.body.get("comment", ""),
+            log=self.log,
+            place=f"handle {self.body['handle']}",
+            handle=self.body["handle"],
+        )
+
+    def match(self, value: dict[str, Any]) -> None:
+        left, right, sign = value["left"], value["right"], value["op"]
+        if "&" in left:
+            self.masked(left["&"], right, sign)
+        elif "ct" in left and left["ct"].get("key") == "state" and not left["ct"].get("dir"):
+            self.words("ct state", right, sign, CT_STATES)
+        elif "meta" in left and left["meta"]["key"] in META:
+            name = META[left["meta"]["key"]]
+            if name in ("iifname", "oifname"):
+                self.words(name, right, sign)
+            else:
+                self.numbers(name, right, sign)
+        elif "payload" in left:
+            self.payload(left["payload"], right, sign)
+        else:
+            raise self.error(f"match on {json.dumps(left)} is not understood")
+
+    def payload(self, left: dict[str, Any], right: Any, sign: str) -> None:
+        protocol, name = left.get("protocol"), left.get("field")
+        if protocol in TRANSPORTS or protocol == "icmp":
+            number = TRANSPORTS.get(str(protocol), 1)
+            self.add(Match.numbers("protocol", [(number, number)]))
+        if (protocol, name) in PAYLOAD:
+            self.numbers(PAYLOAD[str(protocol), str(name)], right, sign)
+        elif protocol in (*TRANSPORTS, "th") and name in ("sport", "dport"):
+            self.numbers(str(name), right, sign)
+        elif (protocol, name) == ("tcp", "flags") and sign in ("in", "!="):
+            self.flags(right, sign)
+        else:
+            raise self.error(f"match on {protocol} {name} is not understood")
+
+    def flags(self, right: Any, sign: str) -> None:
+        names = right if isinstance(right, list) else right.get("|", ()) if isinstance(right, dict) else (right,)
+        if sign != "in" or set(names) != {"ack", "rst"}:
+            raise self.error(f"tcp flags {right!r} are not understood; only ack with rst is")
+        self.add(Match.numbers("tcp established", [(1, 1)]))
+
+    def masked(self, parts: list[Any], right: Any, sign: str) -> None:
+        left, mask = parts
+        payload = left.get("payload", {}) if isinstance(left, dict) else {}
+        key = (payload.get("protocol"), payload.get("field"))
+        if key == ("ip", "frag-off") and mask == FRAGMENT_MASK and right == 0 and sign in ("==", "!="):
+            self.add(Match.numbers("ip frag-off", [(1, 1)], negated=sign == "=="))
+        elif key == ("tcp", "flags") and right == 0 and sign == "!=":
+            self.add(Match.numbers("protocol", [(6, 6)]))
+            self.flags(mask, "in")
+        else:
+            raise self.error(f"match on {json.dumps(parts)} is not understood")
+
+    def words(self, name: str, right: Any, sign: str, known: tuple[str, ...] = ()) -> None:
+        values = right["set"] if isinstance(right, dict) and "set" in right else right
+        values = values if isinstance(values, list) else [values]
+        for value in values:
+            if not isinstance(value, str) or (known and value not in known) or "*" in value:
+                raise self.error(f"{name} {value!r} is not understood")
+        if sign not in ("==", "in", "!="):
+            raise self.error(f"{name} {sign} is not understood")
+        self.add(Match.words(name, values, negated=sign == "!="))
+
+    def numbers(self, name: str, right: Any, sign: str) -> None:
+        values = right["set"] if isinstance(right, dict) and "set" in right else [right]
+        intervals = [self.interval(name, value) for value in values]
+        top = NUMBER_FIELDS[name]
+        if sign in ("==", "!="):
+            self.add(Match.numbers(name, intervals, negated=sign == "!="))
+            return
+        low, high = intervals[0]
+        bounds = {">=": (low, top), "<=": (0, high), ">": (high + 1, top), "<": (0, low - 1)}.get(sign)
+        if bounds is None or len(intervals) > 1:
+            raise self.error(f"{name} {sign} is not understood")
+        self.add(Match.numbers(name, [bounds]))
+
+    def interval(self, name: str, value: Any) -> Interval:
+        if isinstance(value, bool):
+            raise self.error(f"{name} {value!r} is not understood")
+        if isinstance(value, int):
+            return value, value
+        if isinstance(value, dict) and "range" in value:
+            (low, _), (_, high) = (self.interval(name, end) for end in value["range"])
+            return low, high
+        if isinstance(value, dict) and "prefix" in value:
+            network = IPv4Network((value["prefix"]["addr"], value["prefix"]["len"]))
+            return int(network.network_address), int(network.broadcast_address)
+        if isinstance(value, str) and value in NAMES.get(name, {}):
+            return NAMES[name][value], NAMES[name][value]
+        if isinstance(value, str) and name in ("ip saddr", "ip daddr"):
+            try:
+                return int(IPv4Address(value)), int(IPv4Address(value))
+            except ValueError:
+                pass
+        raise self.error(f"{name} {value!r} is not understood")
+
+    def add(self, match: Match) -> None:
+        known = self.matches.get(match.field)
+        if known is not None and known != match:
+            raise self.error(f"the rule matches {match.field} twice, in different ways")
+        self.matches[match.field] = match

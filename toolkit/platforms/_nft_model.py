@@ -1,0 +1,287 @@
+"""An nftables ruleset as values: what both readers produce, and the one writer of it.
+
+A match keeps a field with sorted, merged intervals, so that what nft rewrites when it lists a rule (order of
+a set, neighbouring prefixes, order of matches in a rule) makes no difference here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, summarize_address_range
+from typing import TYPE_CHECKING, Final
+
+from toolkit.net import PROTOCOL_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+Interval = tuple[int, int]
+
+# Fields in the order in which a rule is written. Text fields are matched by name, the others by number.
+TEXT_FIELDS: Final = ("iifname", "oifname", "ct state")
+NUMBER_FIELDS: Final[dict[str, int]] = {
+    "nfproto": 255,
+    "ether type": 65535,
+    "ip saddr": 2**32 - 1,
+    "ip daddr": 2**32 - 1,
+    "ip frag-off": 1,
+    "protocol": 255,
+    "sport": 65535,
+    "dport": 65535,
+    "icmp type": 255,
+    "icmp code": 255,
+    "tcp established": 1,
+}
+FIELDS: Final = (*TEXT_FIELDS, *NUMBER_FIELDS)
+CT_STATES: Final = ("new", "established", "related", "invalid", "untracked")
+ETHER_IP: Final = 0x0800
+NFPROTO_IPV4: Final = 2
+
+ICMP_TYPES: Final = {
+    "echo-reply": 0,
+    "destination-unreachable": 3,
+    "source-quench": 4,
+    "redirect": 5,
+    "echo-request": 8,
+    "router-advertisement": 9,
+    "router-solicitation": 10,
+    "time-exceeded": 11,
+    "parameter-problem": 12,
+    "timestamp-request": 13,
+    "timestamp-reply": 14,
+}
+ICMP_CODES: Final = {
+    "net-unreachable": 0,
+    "host-unreachable": 1,
+    "prot-unreachable": 2,
+    "port-unreachable": 3,
+    "frag-needed": 4,
+    "net-prohibited": 9,
+    "host-prohibited": 10,
+    "admin-prohibited": 13,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One condition of a rule; `values` are intervals of numbers, or words for the text fields."""
+
+    field: str
+    values: tuple[Interval, ...] | tuple[str, ...]
+    negated: bool = False
+
+    @classmethod
+    def numbers(cls, name: str, values: Iterable[Interval], *, negated: bool = False) -> Match:
+        """A match on numbers, merged and sorted."""
+        return cls(name, tuple(merge(values)), negated)
+
+    @classmethod
+    def words(cls, name: str, values: Iterable[str], *, negated: bool = False) -> Match:
+        """A match on words, sorted."""
+        return cls(name, tuple(sorted(set(values))), negated)
+
+    @property
+    def numbers_given(self) -> tuple[Interval, ...]:
+        """Its intervals as they are written, the negation not worked out."""
+        return tuple(value for value in self.values if isinstance(value, tuple))
+
+    @property
+    def intervals(self) -> tuple[Interval, ...]:
+        """Intervals that match, the negation worked out."""
+        values = self.numbers_given
+        if not self.negated:
+            return values
+        found, low = [], 0
+        for first, last in values:
+            if first > low:
+                found.append((low, first - 1))
+            low = last + 1
+        top = NUMBER_FIELDS[self.field]
+        return (*found, (low, top)) if low <= top else tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Matches, and what happens then: accept, drop, reject, return, jump, goto, or nothing (a counter)."""
+
+    matches: tuple[Match, ...]
+    verdict: str
+    target: str = ""
+    comment: str = field(default="", compare=False)
+    log: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)
+    handle: int | None = field(default=None, compare=False)
+
+    def match(self, name: str) -> Match | None:
+        """The match on a field, None where the rule does not look at it."""
+        return next((one for one in self.matches if one.field == name), None)
+
+
+def make_rule(matches: Iterable[Match], verdict: str, target: str = "", **extra: object) -> Rule:
+    """A rule with its matches in the canonical order."""
+    ordered = tuple(sorted(matches, key=lambda one: FIELDS.index(one.field)))
+    return Rule(ordered, verdict, target, **extra)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where a base chain hangs."""
+
+    type: str
+    hook: str
+    priority: int
+    policy: str = "accept"
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Rules in order; with a `base`, hooked into the packet path."""
+
+    name: str
+    base: Base | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+TableKey = tuple[str, str]  # (family, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """Tables by (family, name), each a mapping of chains by name. Never changed: a step makes a new one."""
+
+    tables: Mapping[TableKey, Mapping[str, Chain]] = field(default_factory=dict)
+
+    def with_table(self, key: TableKey, chains: Mapping[str, Chain] | None) -> Ruleset:
+        """A ruleset with this table replaced, or without it."""
+        tables = {name: value for name, value in self.tables.items() if name != key}
+        if chains is not None:
+            tables[key] = dict(chains)
+        return Ruleset(tables)
+
+    def with_chain(self, key: TableKey, chain: Chain) -> Ruleset:
+        """A ruleset with this chain added or replaced in place."""
+        return self.with_table_in_place(key, {**self.tables.get(key, {}), chain.name: chain})
+
+    def with_table_in_place(self, key: TableKey, chains: Mapping[str, Chain]) -> Ruleset:
+        """As `with_table`, the order of the tables kept."""
+        return Ruleset({**self.tables, key: dict(chains)})
+
+    def with_rules(self, key: TableKey, name: str, rules: Iterable[Rule]) -> Ruleset:
+        """A ruleset with the rules of one chain replaced."""
+        return self.with_chain(key, replace(self.tables[key][name], rules=tuple(rules)))
+
+
+def merge(values: Iterable[Interval]) -> Iterator[Interval]:
+    """Sorted intervals, overlapping and touching ones joined."""
+    current: Interval | None = None
+    for low, high in sorted(values):
+        if current is not None and low <= current[1] + 1:
+            current = (current[0], max(current[1], high))
+        else:
+            if current is not None:
+                yield current
+            current = (low, high)
+    if current is not None:
+        yield current
+
+
+# ---- writing ---------------------------------------------------------------------------------
+
+
+def write_ruleset(ruleset: Ruleset, *, comments: bool = True) -> str:
+    """The whole ruleset in nft's language, without counters and handles."""
+    return "".join(write_table(key, chains, comments=comments) for key, chains in sorted(ruleset.tables.items()))
+
+
+def write_table(key: TableKey, chains: Mapping[str, Chain], *, comments: bool = True) -> str:
+    """A table in nft's language, one rule per line."""
+    lines = [f"table {key[0]} {key[1]} {{"]
+    for chain in chains.values():
+        lines.append(f"\tchain {chain.name} {{")
+        if chain.base is not None:
+            lines.append(f"\t\t{_base(chain.base)}")
+        lines += [f"\t\t{write_rule(rule, comments=comments)}" for rule in chain.rules]
+        lines.append("\t}")
+    return "\n".join([*lines, "}", ""])
+
+
+def write_rule(rule: Rule, *, comments: bool = True) -> str:
+    """A rule in nft's language."""
+    words = [_match(one, rule) for one in rule.matches]
+    words = [word for word in words if word]
+    if rule.log:
+        words.append(f'log group 7 prefix "{rule.log}"')
+    if rule.verdict not in ("jump", "goto") and (rule.comment or rule.log):
+        words.append("counter")
+    words.append(f"{rule.verdict} {rule.target}".strip())
+    if rule.comment and comments:
+        words.append(f'comment "{rule.comment}"')
+    return " ".join(word for word in words if word)
+
+
+def _base(base: Base) -> str:
+    device = f' device "{base.device}"' if base.device else ""
+    return f"type {base.type} hook {base.hook}{device} priority {base.priority}; policy {base.policy};"
+
+
+def _match(one: Match, rule: Rule) -> str:  # noqa: PLR0911 - one line per field
+    sign = "!= " if one.negated else ""
+    if one.field in ("iifname", "oifname"):
+        return f"{one.field} {sign}{_set([f'{chr(34)}{value}{chr(34)}' for value in one.values])}"
+    if one.field == "ct state":
+        return f"ct state {sign}{','.join(str(value) for value in one.values)}"
+    if one.field == "ip frag-off":
+        return f"ip frag-off & 8191 {'==' if one.negated else '!='} 0"
+    if one.field == "tcp established":
+        return "tcp flags ack,rst"
+    if one.field == "protocol":
+        return _protocol(one, rule, sign)
+    if one.field == "nfproto":
+        return f"meta nfproto {sign}ipv4"
+    if one.field == "ether type":
+        return f"ether type {sign}ip"
+    if one.field in ("ip saddr", "ip daddr"):
+        return f"{one.field} {sign}{_set([text for value in one.numbers_given for text in _addresses(value)])}"
+    if one.field in ("sport", "dport"):
+        return f"{_transport(rule)} {one.field} {sign}{_set([_range(value) for value in one.numbers_given])}"
+    return f"{one.field} {sign}{_set([_range(value) for value in one.numbers_given])}"
+
+
+def _protocol(one: Match, rule: Rule, sign: str) -> str:
+    """The protocol is written only where no other match of the rule says it."""
+    numbers = one.numbers_given
+    named = [rule.match(name) for name in ("sport", "dport", "tcp established")]
+    if not one.negated and len(numbers) == 1 and numbers[0][0] == numbers[0][1]:
+        if _transport(rule) != "th" and any(named):
+            return ""
+        if numbers[0] == (1, 1) and (rule.match("icmp type") or rule.match("icmp code")):
+            return ""
+    texts = [PROTOCOL_NAMES.get(low, str(low)) if low == high else f"{low}-{high}" for low, high in numbers]
+    return f"meta l4proto {sign}{_set(texts)}"
+
+
+def _transport(rule: Rule) -> str:
+    one = rule.match("protocol")
+    if one is None or one.negated or len(one.values) != 1:
+        return "th"
+    low, high = one.intervals[0]
+    names = {6: "tcp", 17: "udp", 132: "sctp"}
+    return names.get(low, "th") if low == high else "th"
+
+
+def _set(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{{ {', '.join(texts)} }}"
+
+
+def _range(value: Interval) -> str:
+    low, high = value
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _addresses(value: Interval) -> list[str]:
+    low, high = value
+    networks = list(summarize_address_range(IPv4Address(low), IPv4Address(high)))
+    if len(networks) > 1:
+        return [f"{IPv4Address(low)}-{IPv4Address(high)}"]
+    return [str(networks[0].network_address) if networks[0].prefixlen == 32 else str(networks[0])]  # noqa: PLR2004

@@ -1,0 +1,491 @@
+"""A strict reader of nft scripts: it applies a file's commands to a ruleset and refuses what it does not know."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, Final
+
+from toolkit.errors import ConfigError, InputError, Place
+from toolkit.net import PROTOCOL_NUMBERS
+from toolkit.platforms._nft_model import (
+    CT_STATES,
+    ETHER_IP,
+    ICMP_CODES,
+    ICMP_TYPES,
+    NFPROTO_IPV4,
+    NUMBER_FIELDS,
+    Base,
+    Chain,
+    Interval,
+    Match,
+    Rule,
+    Ruleset,
+    make_rule,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOKEN: Final = re.compile(
+    r'"(?P<text>[^"\n]*)"|(?P<mark>[{};,\n])|(?P<word>[^\s{};,"#]+)|(?P<note>#[^\n]*)|(?P<gap>[ \t\r]+)'
+)
+FAMILIES: Final = ("inet", "ip", "ip6", "bridge", "netdev", "arp")
+PRIORITIES: Final = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
+BRIDGE_PRIORITIES: Final = {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300}
+HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
+TRANSPORTS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
+VERDICTS: Final = ("accept", "drop", "return", "reject")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word, a mark or a quoted text, with its line."""
+
+    text: str
+    line: int
+    quoted: bool = False
+
+
+def apply_script(text: str, file: str, before: Ruleset) -> Ruleset:
+    """Apply the commands of an nft script to a ruleset.
+
+    Raises:
+        ConfigError: a line is not fully understood, or a command names what is not there.
+    """
+    return _Script(_tokens(text, file), file, before).run()
+
+
+def _tokens(text: str, file: str) -> list[Token]:
+    found: list[Token] = []
+    line, at = 1, 0
+    while at < len(text):
+        one = TOKEN.match(text, at)
+        if one is None:
+            raise ConfigError(f"cannot read {text[at : at + 20]!r}", place=Place(file, line))
+        if one["text"] is not None:
+            found.append(Token(one["text"], line, quoted=True))
+        elif one["mark"] or one["word"]:
+            found.append(Token(one["mark"] or one["word"], line))
+        line += one[0].count("\n")
+        at = one.end()
+    return [*found, Token("\n", line)]
+
+
+class _Script:
+    """The commands of one file, one after the other."""
+
+    def __init__(self, tokens: list[Token], file: str, ruleset: Ruleset) -> None:
+        self.tokens = tokens
+        self.file = file
+        self.ruleset = ruleset
+        self.at = 0
+
+    def run(self) -> Ruleset:
+        while self.skip_ends():
+            word = self.next("a command")
+            if word == "table":
+                self.table(*self.table_name())
+            elif word in ("add", "insert", "delete", "flush"):
+                self.command(word)
+            else:
+                raise self.error(f"unknown command {word!r} (known: table, add, insert, delete, flush)")
+        return self.ruleset
+
+    # ---- tokens ---------------------------------------------------------------------------
+
+    def peek(self) -> Token | None:
+        return self.tokens[self.at] if self.at < len(self.tokens) else None
+
+    def next(self, what: str) -> str:
+        token = self.peek()
+        if token is None or (token.text == "\n" and not token.quoted):
+            raise self.error(f"{what} is missing")
+        self.at += 1
+        return token.text
+
+    def take(self, text: str) -> bool:
+        token = self.peek()
+        if token is not None and token.text == text and not token.quoted:
+            self.at += 1
+            return True
+        return False
+
+    def skip_ends(self) -> bool:
+        while self.take("\n") or self.take(";"):
+            pass
+        return self.peek() is not None
+
+    def expect(self, text: str) -> None:
+        if not self.take(text):
+            token = self.peek()
+            raise self.error(f"expected {text!r}, found {token.text if token else 'the end'!r}")
+
+    def end(self) -> None:
+        token = self.peek()
+        if token is not None and token.text not in ("\n", ";", "}"):
+            raise self.error(f"not understood: {token.text!r}")
+
+    def error(self, message: str) -> ConfigError:
+        index = min(self.at, len(self.tokens) - 1)
+        if self.tokens[index].text == "\n" and index and not self.tokens[index].quoted:
+            index -= 1
+        return ConfigError(message, place=Place(self.file, self.tokens[index].line))
+
+    # ---- commands -------------------------------------------------------------------------
+
+    def table_name(self) -> tuple[str, str]:
+        family = self.next("the table's family")
+        if family not in FAMILIES:
+            raise self.error(f"unknown family {family!r} (known: {', '.join(FAMILIES)})")
+        return family, self.next("the table's name")
+
+    def known_table(self) -> tuple[str, str]:
+        key = self.table_name()
+        if key not in self.ruleset.tables:
+            raise self.error(f"there is no table {key[0]} {key[1]}")
+        return key
+
+    def known_chain(self) -> tuple[tuple[str, str], str]:
+        key = self.known_table()
+        name = self.next("the chain's name")
+        if name not in self.ruleset.tables[key]:
+            raise self.error(f"there is no chain {name} in table {key[0]} {key[1]}")
+        return key, name
+
+    def command(self, word: str) -> None:
+        what = self.next("what to change")
+        handlers: dict[tuple[str, str], Callable[[], None]] = {
+            ("add", "table"): lambda: self.table(*self.table_name()),
+            ("delete", "table"): self.delete_table,
+            ("flush", "table"): self.flush_table,
+            ("flush", "ruleset"): self.flush_ruleset,
+            ("add", "chain"): self.add_chain,
+            ("flush", "chain"): self.flush_chain,
+            ("delete", "chain"): self.delete_chain,
+            ("add", "rule"): lambda: self.add_rule(first=False),
+            ("insert", "rule"): lambda: self.add_rule(first=True),
+        }
+        if (word, what) not in handlers:
+            raise self.error(f"unknown command {word + ' ' + what!r}")
+        handlers[word, what]()
+        self.end()
+
+    def delete_table(self) -> None:
+        self.ruleset = self.ruleset.with_table(self.known_table(), None)
+
+    def flush_ruleset(self) -> None:
+        self.ruleset = Ruleset()
+
+    def flush_table(self) -> None:
+        key = self.known_table()
+        for name in self.ruleset.tables[key]:
+            self.ruleset = self.ruleset.with_rules(key, name, ())
+
+    def flush_chain(self) -> None:
+        key, name = self.known_chain()
+        self.ruleset = self.ruleset.with_rules(key, name, ())
+
+    def delete_chain(self) -> None:
+        key, name = self.known_chain()
+        chains = {other: chain for other, chain in self.ruleset.tables[key].items() if other != name}
+        self.ruleset = self.ruleset.with_table_in_place(key, chains)
+
+    def add_chain(self) -> None:
+        key = self.known_table()
+        self.chain(key, self.next("the chain's name"), body=self.take("{"))
+
+    def add_rule(self, *, first: bool) -> None:
+        key, name = self.known_chain()
+        rule = self.rule(key)
+        rules = self.ruleset.tables[key][name].rules
+        self.ruleset = self.ruleset.with_rules(key, name, (rule, *rules) if first else (*rules, rule))
+
+    def table(self, family: str, name: str) -> None:
+        key = (family, name)
+        self.ruleset = self.ruleset.with_table_in_place(key, self.ruleset.tables.get(key, {}))
+        if not self.take("{"):
+            return
+        while self.skip_ends() and not self.take("}"):
+            word = self.next("a chain")
+            if word != "chain":
+                raise self.error(f"{word!r} in a table is not understood; only chains are")
+            chain = self.next("the chain's name")
+            self.expect("{")
+            self.chain(key, chain, body=True)
+        if self.tokens[self.at - 1].text != "}":
+            raise self.error("the table is not closed")
+
+    def chain(self, key: tuple[str, str], name: str, *, body: bool) -> None:
+        chain = self.ruleset.tables[key].get(name, Chain(name))
+        self.ruleset = self.ruleset.with_chain(key, chain)
+        if not body:
+            return
+        rules, base = list(chain.rules), chain.base
+        while self.skip_ends() and not self.take("}"):
+            if self.take("type"):
+                base = self.base(key[0])
+            elif self.take("policy"):
+                base = self.policy(base)
+            else:
+                rules.append(self.rule(key))
+        if self.tokens[self.at - 1].text != "}":
+            raise self.error(f"chain {name} is not closed")
+        self.ruleset = self.ruleset.with_chain(key, Chain(name, base, tuple(rules)))
+
+    def base(self, family: str) -> Base:
+        kind = self.next("the chain's type")
+        self.expect("hook")
+        hook = self.next("the hook")
+        if hook not in HOOKS:
+            raise self.error(f"unknown hook {hook!r} (known: {', '.join(HOOKS)})")
+        device = self.next("the device") if self.take("device") else ""
+        self.expect("priority")
+        priority = self.priority(family)
+        base = Base(kind, hook, priority, "accept", device)
+        if self.take(";") and self.take("policy"):
+            return self.policy(base)
+        return base
+
+    def policy(self, base: Base | None) -> Base:
+        word = self.next("the policy")
+        if base is None or word not in ("accept", "drop"):
+            raise self.error(f"policy {word!r} is not understood here")
+        return Base(base.type, base.hook, base.priority, word, base.device)
+
+    def priority(self, family: str) -> int:
+        names = BRIDGE_PRIORITIES if family == "bridge" else PRIORITIES
+        words = [self.next("the priority")]
+        while (token := self.peek()) is not None and token.text not in (";", "\n", "}"):
+            words.append(self.next("the priority"))
+        text = "".join(words)
+        one = re.fullmatch(r"(?P<name>[a-z]+)?(?P<offset>[+-]?\d+)?", text)
+        if one is None or not text or (one["name"] and one["name"] not in names):
+            raise self.error(f"priority {text!r} is not understood")
+        return (names[one["name"]] if one["name"] else 0) + int(one["offset"] or 0)
+
+    # ---- rules ----------------------------------------------------------------------------
+
+    def rule(self, key: tuple[str, str]) -> Rule:
+        token = self.peek()
+        line = token.line if token else 0
+        reader = RuleReader(self, f"{key[0]} {key[1]}")
+        return reader.read(f"{self.file}:{line}")
+
+    def values(self) -> list[str]:
+        """One value, a list with commas, or an anonymous set."""
+        if self.take("{"):
+            found = []
+            while not self.take("}"):
+                self.take("\n")
+                found.append(self.next("a value"))
+                self.take("\n")
+                if not self.take(",") and (one := self.peek()) is not None and one.text not in ("}", "\n"):
+                    raise self.error(f"expected ',' or '}}', found {one.text!r}")
+                self.take("\n")
+            return found
+        found = [self.next("a value")]
+        while self.take(","):
+            found.append(self.next("a value"))
+        return found
+
+
+class RuleReader:
+    """Reads one rule, statement by statement."""
+
+    def __init__(self, script: _Script, table: str) -> None:
+        self.script = script
+        self.table = table
+        self.matches: dict[str, Match] = {}
+        self.verdict = "continue"
+        self.target = self.comment = self.log = ""
+
+    def read(self, place: str) -> Rule:
+        script = self.script
+        while (token := script.peek()) is not None and (token.quoted or token.text not in ("\n", ";", "}")):
+            if self.verdict != "continue" and token.text != "comment":
+                raise script.error(f"{token.text!r} after the verdict {self.verdict!r}")
+            self.statement(script.next("a statement"))
+        verdict = "" if self.verdict == "continue" else self.verdict
+        return make_rule(self.matches.values(), verdict, self.target, comment=self.comment, log=self.log, place=place)
+
+    def statement(self, word: str) -> None:  # noqa: C901, PLR0912 - one branch for each statement of the language
+        script = self.script
+        if word in ("iifname", "oifname"):
+            self.words(word, script)
+        elif word == "ct":
+            script.expect("state")
+            self.words("ct state", script, CT_STATES)
+        elif word == "ip":
+            self.ip()
+        elif word == "meta":
+            self.meta()
+        elif word == "ether":
+            script.expect("type")
+            self.numbers("ether type", lambda text: _named(text, {"ip": ETHER_IP}))
+        elif word in (*TRANSPORTS, "th"):
+            self.transport(word)
+        elif word == "icmp":
+            self.icmp()
+        elif word == "counter":
+            if script.take("packets"):
+                script.next("packets")
+                script.expect("bytes")
+                script.next("bytes")
+        elif word == "log":
+            self.logging()
+        elif word == "comment":
+            self.comment = script.next("the comment")
+        elif word in VERDICTS:
+            self.verdict = word
+            if word == "reject":
+                self.reject()
+        elif word in ("jump", "goto"):
+            self.verdict, self.target = word, script.next("the chain")
+        else:
+            raise script.error(f"statement {word!r} is not understood")
+
+    def ip(self) -> None:
+        name = self.script.next("a field of ip")
+        if name in ("saddr", "daddr"):
+            self.numbers(f"ip {name}", _address)
+        elif name == "protocol":
+            self.numbers("protocol", _protocol)
+        elif name == "frag-off":
+            self.script.expect("&")
+            mask = self.script.next("the mask")
+            sign = self.script.next("== or !=")
+            zero = self.script.next("0")
+            if int(mask, 0) != FRAGMENT_MASK or sign not in ("==", "!=") or int(zero, 0) != 0:
+                raise self.script.error("only `ip frag-off & 0x1fff != 0` (or == 0) is understood")
+            self.add(Match.numbers("ip frag-off", [(1, 1)], negated=sign == "=="))
+        else:
+            raise self.script.error(f"ip {name} is not understood")
+
+    def meta(self) -> None:
+        name = self.script.next("a field of meta")
+        if name in ("iifname", "oifname"):
+            self.words(name, self.script)
+        elif name == "l4proto":
+            self.numbers("protocol", _protocol)
+        elif name == "nfproto":
+            self.numbers("nfproto", lambda text: _named(text, {"ipv4": NFPROTO_IPV4, "ipv6": 10}))
+        elif name == "protocol":
+            self.numbers("ether type", lambda text: _named(text, {"ip": ETHER_IP}))
+        else:
+            raise self.script.error(f"meta {name} is not understood")
+
+    def transport(self, word: str) -> None:
+        if word in TRANSPORTS:
+            self.add(Match.numbers("protocol", [(TRANSPORTS[word], TRANSPORTS[word])]))
+        name = self.script.next(f"a field of {word}")
+        if name in ("sport", "dport"):
+            self.numbers(name, _number)
+        elif name == "flags" and word == "tcp":
+            self.flags()
+        else:
+            raise self.script.error(f"{word} {name} is not understood")
+
+    def flags(self) -> None:
+        """`tcp flags ack,rst` (any of them) and `tcp flags & (ack | rst) != 0`, which mean the same."""
+        script = self.script
+        if script.take("&"):
+            words = [script.next("the flags")]
+            while not words[-1].endswith(")"):
+                words.append(script.next("the flags"))
+            names = set("".join(words).strip("()").split("|"))
+            if script.next("!=") != "!=" or int(script.next("0"), 0) != 0:
+                raise script.error("only `tcp flags & (ack | rst) != 0` is understood")
+        else:
+            names = set(script.values())
+        if names != {"ack", "rst"}:
+            raise script.error(f"tcp flags {', '.join(sorted(names))} are not understood; only ack with rst is")
+        self.add(Match.numbers("tcp established", [(1, 1)]))
+
+    def icmp(self) -> None:
+        self.add(Match.numbers("protocol", [(1, 1)]))
+        name = self.script.next("a field of icmp")
+        if name not in ("type", "code"):
+            raise self.script.error(f"icmp {name} is not understood")
+        table = ICMP_TYPES if name == "type" else ICMP_CODES
+        self.numbers(f"icmp {name}", lambda text: _named(text, table))
+
+    def logging(self) -> None:
+        self.log = self.log or "log"
+        while True:
+            if self.script.take("group") or self.script.take("level") or self.script.take("snaplen"):
+                self.script.next("a value of log")
+            elif self.script.take("prefix"):
+                self.log = self.script.next("the prefix")
+            else:
+                return
+
+    def reject(self) -> None:
+        if self.script.take("with"):
+            for _ in range(3):
+                token = self.script.peek()
+                if token is None or token.text in ("\n", ";", "}", "comment"):
+                    return
+                self.script.next("the reject type")
+
+    def words(self, name: str, script: _Script, known: tuple[str, ...] = ()) -> None:
+        negated = script.take("!=")
+        values = script.values()
+        for value in values:
+            if (known and value not in known) or "*" in value:
+                raise script.error(f"{name} {value!r} is not understood")
+        self.add(Match.words(name, values, negated=negated))
+
+    def numbers(self, name: str, read: Callable[[str], Interval]) -> None:
+        script = self.script
+        sign = next((s for s in ("!=", "==", ">=", "<=", ">", "<") if script.take(s)), "==")
+        try:
+            values = [read(text) for text in script.values()]
+        except (ValueError, InputError) as caught:
+            raise script.error(f"{name}: {caught}") from None
+        top = NUMBER_FIELDS[name]
+        if any(not 0 <= low <= high <= top for low, high in values):
+            raise script.error(f"{name}: a value is out of range (0 to {top})")
+        if sign in ("==", "!="):
+            self.add(Match.numbers(name, values, negated=sign == "!="))
+            return
+        (low, high), *more = values
+        if more or low != high:
+            raise script.error(f"{name} {sign} needs one number")
+        bounds = {">=": (low, top), "<=": (0, low), ">": (low + 1, top), "<": (0, low - 1)}[sign]
+        if bounds[0] > bounds[1]:
+            raise script.error(f"{name} {sign} {low} matches nothing")
+        self.add(Match.numbers(name, [bounds]))
+
+    def add(self, match: Match) -> None:
+        known = self.matches.get(match.field)
+        if known is not None and known != match:
+            raise self.script.error(f"the rule matches {match.field} twice, in different ways")
+        self.matches[match.field] = match
+
+
+FRAGMENT_MASK: Final = 0x1FFF
+
+
+def _number(text: str) -> Interval:
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise ValueError(f"{text!r} is no number")
+    return int(first), int(last) if dash else int(first)
+
+
+def _named(text: str, names: dict[str, int]) -> Interval:
+    return (names[text], names[text]) if text in names else _number(text)
+
+
+def _protocol(text: str) -> Interval:
+    return _named(text, PROTOCOL_NUMBERS)
+
+
+def _address(text: str) -> Interval:
+    first, dash, last = text.partition("-")
+    if dash:
+        return int(IPv4Address(first)), int(IPv4Address(last))
+    network = IPv4Network(text)
+    return int(network.network_address), int(network.broadcast_address)
