@@ -1,0 +1,1 @@
+"""The same rooms simulated: topology file, namespaces, services, prober and matrix."""

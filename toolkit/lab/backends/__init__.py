@@ -1,0 +1,1 @@
+"""What carries a lab: network namespaces, or containers made by containerlab."""

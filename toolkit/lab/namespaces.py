@@ -1,0 +1,279 @@
+"""Namespaces of one lab: everything lives inside a process tree that dies with its parent.
+
+`run_inside` forks a child into fresh user, network, mount, pid, uts and ipc namespaces (without the user
+namespace when already root) and runs a function there. The child is pid 1 of its tree, so that when it
+ends, for whatever reason, the kernel ends everything in it and takes the networks away.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from toolkit.errors import LabError, MissingProgramError, NamespaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWUTS: Final = 0x04000000
+CLONE_NEWIPC: Final = 0x08000000
+CLONE_NEWUSER: Final = 0x10000000
+CLONE_NEWPID: Final = 0x20000000
+CLONE_NEWNET: Final = 0x40000000
+PR_SET_PDEATHSIG: Final = 1
+PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_RAISE: Final = 2
+CAPABILITY_VERSION_3: Final = 0x20080522
+MS_BIND: Final = 0x1000
+MS_REC_PRIVATE: Final = 0x44000
+SYS_CAPGET: Final = {"x86_64": 125, "aarch64": 90}
+SYS_CAPSET: Final = {"x86_64": 126, "aarch64": 91}
+LAST_CAPABILITY: Final = 63
+
+STATE: Final = Path("/run/lab")
+USER: Final = "netops"
+SSHD_UID: Final = 74
+
+# Program -> the Debian package that has it.
+PROGRAMS: Final[dict[str, str]] = {
+    "nft": "nftables",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "mount",
+    "sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+    "etcd": "etcd-server",
+    "haproxy": "haproxy",
+    "docker-registry": "docker-registry",
+    "conntrack": "conntrack",
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def program(name: str) -> str:
+    """Path of a program, looked for in the system folders too.
+
+    Raises:
+        MissingProgramError: it is not installed; names the Debian package.
+    """
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin")
+    if found is None:
+        raise MissingProgramError(name, PROGRAMS.get(name, name))
+    return found
+
+
+def check_programs(names: Iterable[str] = PROGRAMS) -> None:
+    """Look for all programs that a lab needs.
+
+    Raises:
+        MissingProgramError: for the first one that is missing.
+    """
+    for name in names:
+        program(name)
+
+
+def check_permission() -> None:
+    """Find out whether this user may make namespaces, by making some.
+
+    Raises:
+        NamespaceError: no; the message names the remedy.
+    """
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _unshare()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
+        raise NamespaceError(f"this user may not create network namespaces; {_remedy()}")
+
+
+def _remedy() -> str:
+    """The line that lets users create namespaces, judged by what this system has switched off."""
+    knobs = (
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
+        ("/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces=10000"),
+    )
+    for path, bad, remedy in knobs:
+        try:
+            if Path(path).read_text(encoding="ascii").strip() == bad:
+                return f"run as root: sysctl -w {remedy}"
+        except OSError:
+            continue
+    return "run as root, or in an environment that allows user namespaces"
+
+
+def run_inside(function: Callable[[], int]) -> int:
+    """Run a function inside fresh namespaces and return its exit code.
+
+    SIGINT and SIGTERM are passed on once; when this process is killed, the namespaces go with it.
+    """
+    check_programs()
+    check_permission()
+    parent = os.getpid()
+    keeper = os.fork()
+    if keeper == 0:
+        os._exit(_keep(function, parent))
+    return _wait(keeper)
+
+
+def _keep(function: Callable[[], int], parent: int) -> int:
+    """The process between: it holds the namespaces open and waits for pid 1 of the lab."""
+    os.setsid()  # Ctrl-C reaches the outer process only, which passes it on once
+    _die_with(parent)
+    _unshare()
+    me = os.getpid()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _die_with_parent_of_namespace()
+            _prepare()
+            code = function()
+        except KeyboardInterrupt:
+            code = 130
+        except SystemExit as caught:
+            code = caught.code if isinstance(caught.code, int) else 1
+        except BaseException:  # noqa: BLE001 - nothing may run on past the end of the lab's first process
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            _flush()
+            os._exit(code)
+    del me
+    return _wait(child)
+
+
+def _flush() -> None:
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+
+
+def _wait(pid: int) -> int:
+    """Wait for a child and pass signals on to it; its exit code, 128 + n after signal n."""
+
+    def forward(number: int, _frame: object) -> None:
+        os.kill(pid, number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while True:
+            try:
+                _, status = os.waitpid(pid, 0)
+            except InterruptedError:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _die_with(parent: int) -> None:
+    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _die_with_parent_of_namespace() -> None:
+    """As `_die_with`, for pid 1 of a pid namespace, which sees no parent."""
+    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(SystemExit(143)))
+
+
+def _unshare() -> None:
+    uid, gid = os.getuid(), os.getgid()
+    flags = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC
+    if uid == 0:
+        _check(_libc.unshare(flags))
+        return
+    _check(_libc.unshare(flags | CLONE_NEWUSER))
+    # The current user is mapped to itself: mapping it to root would break sshd's privilege separation.
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
+    _raise_ambient()
+
+
+def _raise_ambient() -> None:
+    """Let programs that we start keep the capabilities that we hold inside the user namespace."""
+    machine = os.uname().machine
+    if machine not in SYS_CAPGET:
+        raise LabError(f"rootless labs are not supported on {machine}; run as root")
+    header = ctypes.create_string_buffer(struct.pack("II", CAPABILITY_VERSION_3, 0))
+    data = ctypes.create_string_buffer(24)
+    _check(_libc.syscall(SYS_CAPGET[machine], header, data))
+    effective, permitted, _, effective_high, permitted_high, _ = struct.unpack("6I", data.raw)
+    packed = struct.pack("6I", effective, permitted, permitted, effective_high, permitted_high, permitted_high)
+    _check(_libc.syscall(SYS_CAPSET[machine], header, ctypes.create_string_buffer(packed)))
+    held = permitted_high << 32 | permitted
+    for number in range(LAST_CAPABILITY + 1):
+        if held >> number & 1:
+            _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0)
+
+
+def _prepare() -> None:
+    """Private mounts: own /proc, /run, terminals and users."""
+    _mount(None, "/", None, MS_REC_PRIVATE)
+    _mount("proc", "/proc", "proc")
+    _mount("tmpfs", "/run", "tmpfs", data="mode=755")
+    for folder in ("/run/netns", str(STATE), "/run/sshd", str(STATE / "home")):
+        Path(folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+    gid = os.getgid()
+    _mount("devpts", "/dev/pts", "devpts", data=f"newinstance,ptmxmode=0666,mode=0620,gid={gid}")
+    _mount("/dev/pts/ptmx", "/dev/ptmx", None, MS_BIND)
+    _users(os.getuid(), gid)
+    os.environ["HOME"] = str(STATE / "home")
+    os.environ["PATH"] = "/usr/sbin:/sbin:/usr/bin:/bin:" + os.environ.get("PATH", "")
+
+
+def _users(uid: int, gid: int) -> None:
+    home = STATE / "home"
+    users = f"{USER}:x:{uid}:{gid}:{USER}:{home}:/bin/sh\n"
+    groups = f"tty:x:{gid}:\n"
+    if uid == 0:
+        users += f"root:x:0:0:root:{home}:/bin/sh\nsshd:x:{SSHD_UID}:65534::/run/sshd:/usr/sbin/nologin\n"
+        users += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        groups += "nogroup:x:65534:\n"
+    for name, text in (("passwd", users), ("group", groups)):
+        (STATE / name).write_text(text, encoding="ascii")
+        _mount(str(STATE / name), f"/etc/{name}", None, MS_BIND)
+
+
+def enter_network(fd: int) -> None:
+    """Move the calling thread into a network namespace."""
+    _check(_libc.setns(fd, CLONE_NEWNET))
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int = 0, data: str | None = None) -> None:
+    encoded = [None if text is None else text.encode() for text in (source, target, kind)]
+    result = _libc.mount(*encoded, flags, None if data is None else data.encode())
+    if result < 0:
+        number = ctypes.get_errno()
+        raise LabError(f"cannot mount {target}: {os.strerror(number)}")
+
+
+def _check(result: int) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,221 @@
+"""The lab's topology file: one `.clab.yml`, generated from the inventory, that both backends deploy.
+
+Everything a lab needs stands in the file: links as containerlab knows them, and addresses, routes, bridges,
+roles and services in labels. `read` gives it back as values; nothing else is asked of the site.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import LabError, Place
+from toolkit.flows import LOAD_BALANCER, build
+from toolkit.net import TCP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from toolkit.site import Site
+    from toolkit.topology import Node, Port
+
+MTU = 1500
+SERVICE_OF_ROLE = {
+    "server": "etcd",
+    "load_balancer": "haproxy",
+    "smtp_server": "smtp",
+    "temporary_registry": "registry",
+    "node": "ssh",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LabNode:
+    """A node of the lab. `addresses` are (interface, address/length), `bridges` (interface, bridge)."""
+
+    name: str
+    kind: str
+    management: str | None
+    addresses: tuple[tuple[str, str], ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+    bridges: tuple[tuple[str, str], ...] = ()
+    roles: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    running: str | None = None
+
+    @property
+    def is_device(self) -> bool:
+        """Whether it forwards."""
+        return self.kind != "host"
+
+    @property
+    def address(self) -> str:
+        """Its first address, without the length."""
+        return self.addresses[0][1].partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class LabPlan:
+    """A lab to be built. `balanced` maps a port of the load balancer to the nodes behind it."""
+
+    name: str
+    management: IPv4Network
+    nodes: tuple[LabNode, ...]
+    links: tuple[tuple[Port, Port], ...]
+    balanced: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    virtual: tuple[tuple[str, str, str], ...] = ()  # (balancer, virtual address, source address)
+
+    @property
+    def hosts(self) -> tuple[LabNode, ...]:
+        """Nodes that only send and receive."""
+        return tuple(node for node in self.nodes if not node.is_device)
+
+    @property
+    def devices(self) -> tuple[LabNode, ...]:
+        """Nodes that forward."""
+        return tuple(node for node in self.nodes if node.is_device)
+
+    def node(self, name: str) -> LabNode:
+        """The node of this name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def with_service(self, service: str) -> tuple[LabNode, ...]:
+        """Nodes that run a service."""
+        return tuple(node for node in self.nodes if service in node.services)
+
+
+def clab_topology(site: Site) -> dict[str, Any]:
+    """The topology file of a site, as a document."""
+    plan = site.file.lab
+    balanced = {str(port): list(pool) for port, pool in _balanced(site).items()}
+    topology: dict[str, Any] = {
+        "defaults": {
+            "kind": "linux",
+            "privileged": False,
+            "cap-add": ["NET_ADMIN"],
+            "restart-policy": "no",
+            "image-pull-policy": "Never",
+            "dns": {"servers": ["127.0.0.1"], "options": ["timeout:1", "attempts:1"]},
+        },
+        "nodes": {node.name: _node(site, node) for node in site.topology.nodes.values()},
+        "links": [{"endpoints": [f"{a[0]}:{a[1]}", f"{b[0]}:{b[1]}"], "mtu": MTU} for a, b in site.topology.links],
+    }
+    topology["defaults"]["labels"] = {
+        "toolkit.balanced": json.dumps(balanced, sort_keys=True),
+        "toolkit.virtual": json.dumps(
+            [[name, str(one.virtual[0]), str(one.source[0])] for name, one in sorted(site.file.load_balancers.items())]
+        ),
+    }
+    return {
+        "name": f"toolkit-{site.name}",
+        "prefix": "__lab-name",
+        "mgmt": {
+            "network": f"toolkit-{site.name}",
+            "ipv4-subnet": str(plan.management),
+            "external-access": False,
+            "driver-opts": {"com.docker.network.bridge.enable_icc": "false"},
+        },
+        "topology": topology,
+    }
+
+
+def _node(site: Site, node: Node) -> dict[str, Any]:
+    roles = site.roles_of(node.name)
+    services = [SERVICE_OF_ROLE[role] for role in roles if role in SERVICE_OF_ROLE]
+    labels = {
+        "toolkit.kind": node.kind.value,
+        "toolkit.roles": ",".join(roles),
+        "toolkit.services": ",".join(dict.fromkeys(services)),
+        "toolkit.addresses": ",".join(
+            f"{interface.name}={address}" for interface in node.interfaces.values() for address in interface.addresses
+        ),
+        "toolkit.routes": ",".join(f"{route.prefix}={route.via}" for route in node.routes),
+        "toolkit.bridges": ",".join(f"{i.name}={i.bridge}" for i in node.interfaces.values() if i.bridge is not None),
+    }
+    if node.filter.running:
+        labels["toolkit.running"] = node.filter.running
+    labels = {key: value for key, value in labels.items() if value}
+    if node.is_device:
+        return {"image": "toolkit-device:latest", "mgmt-ipv4": node.management, "labels": labels}
+    return {"image": "toolkit-host:latest", "network-mode": "none", "labels": labels}
+
+
+def _balanced(site: Site) -> dict[int, tuple[str, ...]]:
+    """Ports that the flows send through the load balancer, with the pool behind each."""
+    found: dict[int, dict[str, None]] = {}
+    flows = build(site).role_flows
+    fronts = {
+        flow.service.ports.first for flow in flows if flow.destination == LOAD_BALANCER and flow.service.protocol == TCP
+    }
+    for flow in flows:
+        port = flow.service.ports.first
+        if flow.source == LOAD_BALANCER and port in fronts and flow.service.protocol == TCP:
+            found.setdefault(port, {}).update(dict.fromkeys(site.file.bindings[flow.destination].hosts))
+    return {port: tuple(pool) for port, pool in sorted(found.items())}
+
+
+def write(site: Site, path: Path) -> None:
+    """Write the topology file of a site."""
+    import yaml
+
+    head = "# Generated from the inventory by `toolkit lab build`; edit the site, not this file.\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(head + yaml.safe_dump(clab_topology(site), sort_keys=False, width=120), encoding="utf-8")
+
+
+def read(path: Path) -> LabPlan:
+    """Read a topology file.
+
+    Raises:
+        LabError: it is not one that `write` made.
+    """
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        topology = document["topology"]
+        labels = topology["defaults"]["labels"]
+        balanced = json.loads(labels["toolkit.balanced"])
+        return LabPlan(
+            name=document["name"],
+            management=IPv4Network(document["mgmt"]["ipv4-subnet"]),
+            nodes=tuple(_read_node(name, body) for name, body in topology["nodes"].items()),
+            links=tuple((_end(link["endpoints"][0]), _end(link["endpoints"][1])) for link in topology["links"]),
+            balanced=tuple((int(port), tuple(pool)) for port, pool in balanced.items()),
+            virtual=tuple((name, virtual, source) for name, virtual, source in json.loads(labels["toolkit.virtual"])),
+        )
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as caught:
+        raise LabError(f"no topology file of the toolkit: {caught}", place=Place(str(path))) from None
+
+
+def _read_node(name: str, body: dict[str, Any]) -> LabNode:
+    labels: dict[str, str] = body.get("labels", {})
+
+    def pairs(key: str) -> tuple[tuple[str, str], ...]:
+        found = []
+        for text in filter(None, labels.get(key, "").split(",")):
+            left, _, right = text.partition("=")
+            found.append((left, right))
+        return tuple(found)
+
+    management = body.get("mgmt-ipv4")
+    if management is not None:
+        IPv4Address(management)
+    return LabNode(
+        name=name,
+        kind=labels["toolkit.kind"],
+        management=management,
+        addresses=pairs("toolkit.addresses"),
+        routes=pairs("toolkit.routes"),
+        bridges=pairs("toolkit.bridges"),
+        roles=tuple(filter(None, labels.get("toolkit.roles", "").split(","))),
+        services=tuple(filter(None, labels.get("toolkit.services", "").split(","))),
+        running=labels.get("toolkit.running"),
+    )
+
+
+def _end(text: str) -> Port:
+    node, _, interface = text.partition(":")
+    return node, interface
