@@ -30,6 +30,8 @@ SERVICE_OF_ROLE = {
     "node": "ssh",
 }
 
+FIXED_PORTS = {"server": (2379, 2380), "node": (22,)}
+
 
 @dataclass(frozen=True, slots=True)
 class LabNode:
@@ -43,6 +45,7 @@ class LabNode:
     bridges: tuple[tuple[str, str], ...] = ()
     roles: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    ports: tuple[tuple[str, tuple[int, ...]], ...] = ()  # (service, its TCP ports)
     running: str | None = None
 
     @property
@@ -128,6 +131,11 @@ def _node(site: Site, node: Node) -> dict[str, Any]:
         "toolkit.kind": node.kind.value,
         "toolkit.roles": ",".join(roles),
         "toolkit.services": ",".join(dict.fromkeys(services)),
+        "toolkit.ports": ",".join(
+            f"{SERVICE_OF_ROLE[role]}={'+'.join(map(str, _ports(site, role)))}"
+            for role in roles
+            if role in SERVICE_OF_ROLE and role != LOAD_BALANCER
+        ),
         "toolkit.addresses": ",".join(
             f"{interface.name}={address}" for interface in node.interfaces.values() for address in interface.addresses
         ),
@@ -140,6 +148,17 @@ def _node(site: Site, node: Node) -> dict[str, Any]:
     if node.is_device:
         return {"image": "toolkit-device:latest", "mgmt-ipv4": node.management, "labels": labels}
     return {"image": "toolkit-host:latest", "network-mode": "none", "labels": labels}
+
+
+def _ports(site: Site, role: str) -> tuple[int, ...]:
+    """Ports of the real service that stands for a role: fixed by the program, or as the requirements list them."""
+    if role in FIXED_PORTS:
+        return FIXED_PORTS[role]
+    found: dict[int, None] = {}
+    for _, one in site.requirements():
+        if role in one.effective_destinations and one.protocol == "tcp":
+            found.setdefault(one.service(dict(site.file.ports)).ports.first)
+    return tuple(found)
 
 
 def _balanced(site: Site) -> dict[int, tuple[str, ...]]:
@@ -212,6 +231,7 @@ def _read_node(name: str, body: dict[str, Any]) -> LabNode:
         bridges=pairs("toolkit.bridges"),
         roles=tuple(filter(None, labels.get("toolkit.roles", "").split(","))),
         services=tuple(filter(None, labels.get("toolkit.services", "").split(","))),
+        ports=tuple((name, tuple(map(int, filter(None, text.split("+"))))) for name, text in pairs("toolkit.ports")),
         running=labels.get("toolkit.running"),
     )
 

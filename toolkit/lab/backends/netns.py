@@ -40,7 +40,7 @@ class NetnsLab:
         self.namespaces: dict[str, int] = {}
         self.devices: dict[str, Device] = {}
         self.processes: list[subprocess.Popen[bytes]] = []
-        self._home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
 
     def __enter__(self) -> Self:
         try:
@@ -144,7 +144,7 @@ class NetnsLab:
         if names:
             _ip([f"netns del {name}" for name in names])
             _ip([f"link del {MANAGEMENT}"])
-        os.close(self._home)
+        os.close(self.home)
 
     # ---- building -------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class NetnsLab:
                 if path.exists():
                     path.write_text(value, encoding="ascii")
         finally:
-            enter_network(self._home)
+            enter_network(self.home)
 
 
 def _ip(lines: list[str], namespace: str | None = None) -> None:

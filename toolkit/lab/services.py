@@ -1,0 +1,290 @@
+"""Real services in the lab's hosts: an etcd cluster, HAProxy, an SMTP server, a docker registry, SSH.
+
+Everything else that the matrix asks for is a plain listener of the prober; the report says which was which.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import smtplib
+import socket
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from toolkit.errors import LabError
+from toolkit.lab.namespaces import STATE, USER, enter_network, program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from toolkit.lab.backends.netns import NetnsLab
+    from toolkit.lab.topology_file import LabNode
+
+HAPROXY_HEAD: Final = """\
+global
+    maxconn 4000
+    stats socket {folder}/haproxy.sock mode 600 level admin
+defaults
+    mode tcp
+    timeout connect 2s
+    timeout client 10s
+    timeout server 10s
+"""
+REGISTRY: Final = """\
+version: 0.1
+log:
+  level: error
+storage:
+  filesystem:
+    rootdirectory: {folder}/registry
+http:
+  addr: {address}:{port}
+"""
+SSHD: Final = """\
+ListenAddress {address}
+HostKey {state}/node_host_key
+AuthorizedKeysFile {state}/authorized_keys
+PidFile none
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+AllowUsers {user}
+StrictModes no
+UseDNS no
+MaxStartups 1000
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """How a service is: `healthy`, and in words."""
+
+    name: str
+    healthy: bool
+    detail: str
+
+
+class Services:
+    """The real services of one lab."""
+
+    def __init__(self, lab: NetnsLab) -> None:
+        self.lab = lab
+        self.plan = lab.plan
+        self._home = lab.home
+
+    def start(self) -> None:
+        """Start them all; nobody waits here."""
+        self._start_etcd()
+        self._start_haproxy()
+        self._start_registry()
+        self._start_smtp()
+        self._start_ssh()
+
+    def occupied(self) -> dict[str, set[int]]:
+        """TCP ports per host that a real service answers on."""
+        found = {node.name: {port for _, ports in node.ports for port in ports} for node in self.plan.hosts}
+        for balancer, _, _ in self.plan.virtual:
+            found[balancer] |= {port for port, _ in self.plan.balanced}
+        return found
+
+    # ---- starting -------------------------------------------------------------------------
+
+    def _start_etcd(self) -> None:
+        members = self.plan.with_service("etcd")
+        cluster = ",".join(f"{node.name}=http://{node.address}:2380" for node in members)
+        for node in members:
+            self.lab.spawn(
+                node.name,
+                [
+                    program("etcd"),
+                    f"--name={node.name}",
+                    f"--data-dir={self.lab.root(node.name)}/etcd",
+                    f"--listen-client-urls=http://{node.address}:2379,http://127.0.0.1:2379",
+                    f"--advertise-client-urls=http://{node.address}:2379",
+                    f"--listen-peer-urls=http://{node.address}:2380",
+                    f"--initial-advertise-peer-urls=http://{node.address}:2380",
+                    f"--initial-cluster={cluster}",
+                    "--initial-cluster-state=new",
+                    "--heartbeat-interval=50",
+                    "--election-timeout=500",
+                    "--log-level=error",
+                ],
+            )
+
+    def _start_haproxy(self) -> None:
+        for balancer, virtual, source in self.plan.virtual:
+            folder = self.lab.root(balancer)
+            text = HAPROXY_HEAD.format(folder=folder)
+            for port, pool in self.plan.balanced:
+                text += f"listen p{port}\n    bind {virtual}:{port}\n    source {source}\n"
+                for name in pool:
+                    text += f"    server {name} {self.plan.node(name).address}:{port} check inter 300ms fall 2 rise 1\n"
+            (folder / "haproxy.cfg").write_text(text, encoding="ascii")
+            self.lab.spawn(balancer, [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")])
+
+    def _start_registry(self) -> None:
+        for node, port in self._ports("registry"):
+            folder = self.lab.root(node.name)
+            text = REGISTRY.format(folder=folder, address=node.address, port=port)
+            (folder / "registry.yml").write_text(text, encoding="ascii")
+            self.lab.spawn(node.name, [program("docker-registry"), "serve", str(folder / "registry.yml")])
+
+    def _start_smtp(self) -> None:
+        for node in self.plan.with_service("smtp"):
+            ports = [str(port) for one, port in self._ports("smtp") if one is node]
+            folder = self.lab.root(node.name) / "mail"
+            folder.mkdir(exist_ok=True)
+            self.lab.spawn(node.name, [sys.executable, "-m", "toolkit.lab.smtpd", str(folder), node.address, *ports])
+
+    def _start_ssh(self) -> None:
+        key = STATE / "node_host_key"
+        if not key.exists():
+            shutil.copy(STATE / "id_ed25519", key)
+            key.chmod(0o600)
+        for node in self.plan.with_service("ssh"):
+            config = self.lab.root(node.name) / "sshd_config"
+            config.write_text(SSHD.format(address=node.address, state=STATE, user=USER), encoding="ascii")
+            self.lab.spawn(node.name, [program("sshd"), "-D", "-e", "-f", str(config)])
+
+    def _ports(self, service: str) -> Iterator[tuple[LabNode, int]]:
+        for node in self.plan.with_service(service):
+            for name, ports in node.ports:
+                if name == service:
+                    for port in ports:
+                        yield node, port
+
+    # ---- asking ---------------------------------------------------------------------------
+
+    def status(self) -> list[ServiceStatus]:
+        """How each service is right now."""
+        return [self.etcd(), self.haproxy(), self.registry(), self.mail()]
+
+    def wait_healthy(self, timeout: float = 15.0) -> list[ServiceStatus]:
+        """Ask until all are healthy or the time is over; the last answers."""
+        deadline = time.monotonic() + timeout
+        checks: list[Callable[[], ServiceStatus]] = [self.etcd, self.haproxy, self.registry, self.mail]
+        found: dict[int, ServiceStatus] = {}
+        while True:
+            for number, check in enumerate(checks):
+                if number not in found or not found[number].healthy:
+                    found[number] = check()
+            if all(one.healthy for one in found.values()) or time.monotonic() > deadline:
+                return [found[number] for number in sorted(found)]
+            time.sleep(0.05)
+
+    def etcd(self) -> ServiceStatus:
+        """Whether the cluster has one leader that all members know."""
+        leaders: dict[str, str] = {}
+        members = self.plan.with_service("etcd")
+        for node in members:
+            answer = self._ask(node.name, "127.0.0.1", 2379, "/v3/maintenance/status", "{}")
+            leader = answer.get("leader", "0") if answer else "0"
+            if leader != "0":
+                leaders[node.name] = leader
+        healthy = len(leaders) == len(members) and len(set(leaders.values())) == 1
+        return ServiceStatus("etcd", healthy, f"{len(leaders)} of {len(members)} members know a leader")
+
+    def haproxy(self) -> ServiceStatus:
+        """Whether the balancer sees every server up, by its own health checks."""
+        up, total = 0, 0
+        for balancer, _, _ in self.plan.virtual:
+            for row in self._haproxy_rows(balancer):
+                if row[1] not in ("FRONTEND", "BACKEND"):
+                    total += 1
+                    up += row[17].startswith("UP")
+        expected = sum(len(pool) for _, pool in self.plan.balanced) * len(self.plan.virtual)
+        ports = ", ".join(str(port) for port, _ in self.plan.balanced)
+        return ServiceStatus("haproxy", up == total == expected, f"{up} of {expected} servers up on {ports}")
+
+    def _haproxy_rows(self, balancer: str) -> list[list[str]]:
+        path = self.lab.root(balancer) / "haproxy.sock"
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(str(path))
+                connection.sendall(b"show stat\n")
+                text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        except OSError:
+            return []
+        return [line.split(",") for line in text.splitlines() if line and not line.startswith("#")]
+
+    def registry(self) -> ServiceStatus:
+        """Whether a node gets an answer to `/v2/` from the temporary registry."""
+        clients = self.plan.with_service("ssh")
+        status = 0
+        for server, port in self._ports("registry"):
+            status = self._http_status(clients[0].name, server.address, port)
+        return ServiceStatus("registry", status == http.HTTPStatus.OK, f"/v2/ answers {status or 'nothing'}")
+
+    def mail(self) -> ServiceStatus:
+        """Whether a mail that a node sends is delivered."""
+        clients = self.plan.with_service("ssh")
+        sent: list[str] = []
+        for server, port in self._ports("smtp"):
+            before = self._mails(server)
+            try:
+                with self._inside(clients[0].name):
+                    client = smtplib.SMTP(server.address, port, local_hostname=clients[0].name, timeout=0.5)
+                with client:
+                    client.sendmail(f"suite@{clients[0].name}", "ops@example.net", f"Subject: lab {port}\n\nhello\n")
+            except (OSError, smtplib.SMTPException):
+                continue
+            if self._mails(server) == before + 1:
+                sent.append(str(port))
+        wanted = [str(port) for _, port in self._ports("smtp")]
+        return ServiceStatus("smtp", sent == wanted, f"mail delivered on {', '.join(sent) or 'no port'}")
+
+    def _mails(self, server: LabNode) -> int:
+        return len(list((self.lab.root(server.name) / "mail").glob("*.eml")))
+
+    @contextmanager
+    def _inside(self, node: str) -> Iterator[None]:
+        """Create sockets in the network of a node; they stay there."""
+        enter_network(self.lab.namespaces[node])
+        try:
+            yield
+        finally:
+            enter_network(self._home)
+
+    def _ask(self, node: str, address: str, port: int, path: str, body: str) -> dict[str, Any] | None:
+        connection = http.client.HTTPConnection(address, port, timeout=1)
+        try:
+            with self._inside(node):
+                connection.connect()
+            connection.request("POST", path, body)
+            answer = json.loads(connection.getresponse().read())
+        except (OSError, ValueError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+        return answer if isinstance(answer, dict) else None
+
+    def _http_status(self, node: str, address: str, port: int) -> int:
+        connection = http.client.HTTPConnection(address, port, timeout=0.5)
+        try:
+            with self._inside(node):
+                connection.connect()
+            connection.request("GET", "/v2/")
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+
+
+def flush_connections(lab: NetnsLab, device: str) -> None:
+    """Forget what a device knows of connections, as a reboot would.
+
+    Raises:
+        LabError: the device refuses.
+    """
+    done = lab.run(device, [program("conntrack"), "-F"])
+    if done.returncode != 0:
+        raise LabError(f"{device}: {done.stderr.strip()}")
+
+
+__all__ = ["ServiceStatus", "Services", "flush_connections"]
