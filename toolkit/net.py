@@ -17,6 +17,7 @@ ICMP: Final = 1
 TCP: Final = 6
 UDP: Final = 17
 SCTP: Final = 132
+ECHO_REQUEST: Final = 8
 
 # IANA protocol numbers, the ones that network teams name in ACLs.
 PROTOCOL_NUMBERS: Final[dict[str, int]] = {
@@ -183,7 +184,8 @@ class Packet:
     fragment: bool = False
 
     def reply(self) -> Packet:
-        """The answer to this packet: ends swapped, and ACK set for TCP (a SYN is answered by SYN-ACK)."""
+        """The answer to this packet: ends swapped; ACK set for TCP, echo reply for an ICMP echo."""
+        icmp = IcmpKind(0, 0) if self.icmp is not None and self.icmp.type == ECHO_REQUEST else self.icmp
         return Packet(
             self.dst,
             self.src,
@@ -191,7 +193,7 @@ class Packet:
             self.dport,
             self.sport,
             established=self.protocol == TCP,
-            icmp=self.icmp,
+            icmp=icmp,
         )
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from toolkit.net import (
     ANY_PORT,
     ANY_SERVICE,
     ANYWHERE,
+    ECHO_REQUEST,
     ICMP,
     TCP,
     WITH_PORTS,
@@ -258,9 +259,6 @@ def _answer(forward: Ace, flow: Flow, client_ports: PortRange) -> Ace | None:
     if protocol == ICMP and forward.service.icmp is not None and forward.service.icmp.type == ECHO_REQUEST:
         return replace(turned, service=Service(ICMP, icmp=IcmpKind(0, 0)))
     return None
-
-
-ECHO_REQUEST = 8
 
 
 def _acl(site: Site, node: Node, interface: str, collector: _Collector, scope: tuple[Ace, ...]) -> Acl:

@@ -154,15 +154,12 @@ def asked_for(work: Work, packet: Packet) -> tuple[str, ...]:
 
 def _answered(work: Work, packet: Packet) -> bool:
     """Whether somebody waits for an answer: not for one-way UDP and not for ICMP errors."""
-    from toolkit.net import ICMP
+    from toolkit.net import ECHO_REQUEST, ICMP
     from toolkit.spec.model import Reply
 
     if packet.protocol == ICMP:
         return packet.icmp is not None and packet.icmp.type == ECHO_REQUEST
     return not any(work.site.requirement(one).reply_kind is Reply.ONE_WAY for one in asked_for(work, packet))
-
-
-ECHO_REQUEST = 8
 
 
 def _result(answer: Trace, requirements: tuple[str, ...]) -> dict[str, Any]:
