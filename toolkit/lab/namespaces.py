@@ -12,10 +12,12 @@ import os
 import shutil
 import signal
 import struct
+import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from toolkit.errors import LabError, MissingProgramError, NamespaceError
+from toolkit.errors import LabError, MissingProgramError, NamespaceError, ToolkitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -116,51 +118,94 @@ def _remedy() -> str:
     return "run as root, or in an environment that allows user namespaces"
 
 
-def run_inside(function: Callable[[], int]) -> int:
+def run_inside(function: Callable[[], int], started: Callable[[int], None] | None = None) -> int:
     """Run a function inside fresh namespaces and return its exit code.
 
     SIGINT and SIGTERM are passed on once; when this process is killed, the namespaces go with it.
+    `started` is called outside with the process id of the lab's first process, for `attach`.
     """
     check_programs()
     check_permission()
     parent = os.getpid()
     keeper = os.fork()
     if keeper == 0:
-        os._exit(_keep(function, parent))
+        os._exit(_keep(function, parent, started))
     return _wait(keeper)
 
 
-def _keep(function: Callable[[], int], parent: int) -> int:
+def attach(pid: int, function: Callable[[], int]) -> int:
+    """Run a function inside the namespaces of a lab that is up; `pid` is its first process.
+
+    Raises:
+        LabError: the process is gone, or belongs to somebody else.
+    """
+    flags = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC
+    if os.getuid() != 0:
+        flags |= CLONE_NEWUSER
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError as caught:
+        raise LabError(f"the lab's process {pid} cannot be reached: {caught.strerror}") from None
+    parent = os.getpid()
+    keeper = os.fork()
+    if keeper == 0:
+        os.setsid()
+        _die_with(parent)
+        try:
+            _check(_libc.setns(pidfd, flags))
+            if os.getuid() != 0:
+                _raise_ambient()
+        except OSError:
+            os._exit(126)
+        os._exit(_fork_inside(function))
+    os.close(pidfd)
+    code = _wait(keeper)
+    if code == 126:  # noqa: PLR2004 - what the child says when it may not enter
+        raise LabError(f"the lab of process {pid} belongs to somebody else")
+    return code
+
+
+def _keep(function: Callable[[], int], parent: int, started: Callable[[int], None] | None) -> int:
     """The process between: it holds the namespaces open and waits for pid 1 of the lab."""
     os.setsid()  # Ctrl-C reaches the outer process only, which passes it on once
     _die_with(parent)
     _unshare()
-    me = os.getpid()
+
+    def prepared() -> int:
+        _prepare()
+        return function()
+
+    return _fork_inside(prepared, started)
+
+
+def _fork_inside(function: Callable[[], int], started: Callable[[int], None] | None = None) -> int:
+    """Fork into the pid namespace that was entered or made, run the function there, and wait."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
             _die_with_parent_of_namespace()
-            _prepare()
+            os.environ["HOME"] = str(STATE / "home")
+            os.environ["PATH"] = "/usr/sbin:/sbin:/usr/bin:/bin:" + os.environ.get("PATH", "")
             code = function()
         except KeyboardInterrupt:
             code = 130
         except SystemExit as caught:
             code = caught.code if isinstance(caught.code, int) else 1
+        except ToolkitError as caught:
+            sys.stderr.write(f"toolkit: {caught}\n")
+            code = caught.exit_code
         except BaseException:  # noqa: BLE001 - nothing may run on past the end of the lab's first process
-            import traceback
-
             traceback.print_exc()
         finally:
             _flush()
             os._exit(code)
-    del me
+    if started is not None:
+        started(child)
     return _wait(child)
 
 
 def _flush() -> None:
-    import sys
-
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -243,8 +288,6 @@ def _prepare() -> None:
     _mount("devpts", "/dev/pts", "devpts", data=f"newinstance,ptmxmode=0666,mode=0620,gid={gid}")
     _mount("/dev/pts/ptmx", "/dev/ptmx", None, MS_BIND)
     _users(os.getuid(), gid)
-    os.environ["HOME"] = str(STATE / "home")
-    os.environ["PATH"] = "/usr/sbin:/sbin:/usr/bin:/bin:" + os.environ.get("PATH", "")
 
 
 def _users(uid: int, gid: int) -> None:
