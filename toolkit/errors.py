@@ -14,6 +14,7 @@
     ├── DeployError             exit 1   a change that was refused or stopped
     │   ├── DeviceError                  a device that does not answer, refuses, or rejects a line
     │   └── LockedError                  somebody else is applying
+    ├── BudgetError             exit 1   an exact analysis would take longer than was allowed
     └── LabError                exit 1   the lab cannot be built or reached
         ├── MissingProgramError          a program that is not installed; names its Debian package
         └── NamespaceError               the kernel or an administrator forbids namespaces; names the remedy
@@ -101,6 +102,10 @@ class DeviceError(DeployError):
 
 class LockedError(DeployError):
     """Somebody else is applying a change."""
+
+
+class BudgetError(ToolkitError):
+    """An exact analysis needs more steps than it was allowed; nothing was guessed instead."""
 
 
 class LabError(ToolkitError):

@@ -1,0 +1,296 @@
+"""Interval decision diagrams: sets of points as shared, canonical graphs of integers.
+
+A node splits one dimension (its level) into intervals, each with a child of a deeper level; `NONE` and `ALL` are the
+two ends. These hold for every node, and `Diagram._node`, the only place that makes one, keeps them:
+
+1. the intervals cover the dimension from 0 to its maximum, in order and without gaps;
+2. neighbouring intervals have different children, so there are at least two;
+3. equal nodes are one node (hash-consing).
+
+By induction over the levels, two sets of points are equal exactly when their nodes are the same number. The depth of
+every recursion is the number of dimensions.
+
+An ordered list of boxes is not built up by unions: it is cut, dimension after dimension, into pieces with the
+sublist of entries that reach them, and equal sublists are built once (`build`). The memo stays, so a list that
+differs in one line costs little after its predecessor. Nothing is ever freed; a diagram lives as long as a question.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from contextlib import contextmanager
+from enum import Enum
+from itertools import groupby
+from math import inf, prod
+from typing import TYPE_CHECKING, Final
+
+from toolkit.errors import BudgetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from toolkit.packets.box import Interval
+
+Node = tuple[int, tuple[int, ...], tuple[int, ...]]  # level, last value of each interval, child of each interval
+Suffix = tuple[int, int, int, bool]  # first value, last value, suffix of the next level, whether it matches everything
+Items = tuple[int, ...]  # first match wins; an item is (suffix number * 2 + 1 for permit, + 0 for deny)
+
+NONE: Final = 0
+ALL: Final = 1
+WHOLE: Final = 3  # index of the last field of a suffix
+
+
+class Operation(Enum):
+    """Two sets in, one set out."""
+
+    AND = "and"
+    OR = "or"
+    MINUS = "minus"
+
+
+class Diagram:
+    """All nodes over dimensions that go from 0 to `maxima`, and every result so far."""
+
+    def __init__(self, maxima: Sequence[int]) -> None:
+        self.maxima = tuple(maxima)
+        self.depth = len(self.maxima)
+        self.nodes: list[Node] = [(self.depth, (), ()), (self.depth, (), ())]
+        self.suffixes: list[list[Suffix]] = [[] for _ in range(self.depth + 1)]
+        self.suffixes[self.depth].append((0, 0, 0, True))
+        self._node_number: dict[Node, int] = {}
+        self._suffix_number: list[dict[tuple[int, int, int], int]] = [{} for _ in self.maxima]
+        self._built: list[dict[Items, int]] = [{} for _ in range(self.depth + 1)]
+        self._built_as_given: list[dict[Items, int]] = [{} for _ in range(self.depth + 1)]
+        self._combined: dict[Operation, dict[tuple[int, int], int]] = {operation: {} for operation in Operation}
+        self._steps = 0
+        self._limit = inf
+
+    # ---- building -------------------------------------------------------------------------
+
+    def suffix(self, intervals: Sequence[Interval]) -> int | None:
+        """Number of a box; None where it lies outside the maxima. Boxes share what they agree on from a level on."""
+        following = 0
+        for level in range(self.depth - 1, -1, -1):
+            low, high = intervals[level]
+            top = self.maxima[level]
+            if low > top:
+                return None
+            key = (low, min(high, top), following)
+            number = self._suffix_number[level].get(key)
+            if number is None:
+                number = self._suffix_number[level][key] = len(self.suffixes[level])
+                whole = low == 0 and high >= top and self.suffixes[level + 1][following][WHOLE]
+                self.suffixes[level].append((*key, whole))
+            following = number
+        return following
+
+    def build(self, level: int, items: Items) -> int:
+        """Node of what a first-match list permits, over the dimensions from `level` on; the default is deny."""
+        node = self._built_as_given[level].get(items)
+        if node is None:
+            shortened = self._shorten(level, items)
+            node = self._built[level].get(shortened)
+            if node is None:
+                node = self._built[level][shortened] = self._build(level, shortened)
+            self._built_as_given[level][items] = node
+        return node
+
+    def _build(self, level: int, items: Items) -> int:
+        if not items:
+            return NONE
+        if self.suffixes[level][items[0] >> 1][WHOLE]:
+            return items[0] & 1
+        rest = [self.suffixes[level][item >> 1][2] << 1 | item & 1 for item in items]
+        lasts, pieces = self.cut(level, items, rest)
+        return self._node(level, lasts, [self.build(level + 1, tuple(piece)) if piece else NONE for piece in pieces])
+
+    def _shorten(self, level: int, items: Iterable[int]) -> Items:
+        """The same meaning in fewer words, so that more lists meet in the memo.
+
+        Repeats and whatever follows an entry that matches everything are never reached; trailing denies are the
+        default; permits before a permit of everything add nothing; neighbours of one action may change places.
+        """
+        suffixes = self.suffixes[level]
+        reached: dict[int, int] = {}
+        for item in items:
+            number = item >> 1
+            if number not in reached:
+                reached[number] = item
+                if suffixes[number][WHOLE]:
+                    break
+        kept = list(reached.values())
+        while kept and not kept[-1] & 1:
+            kept.pop()
+        if kept and suffixes[kept[-1] >> 1][WHOLE]:
+            while len(kept) > 1 and kept[-2] & 1:
+                del kept[-2]
+        ordered: list[int] = []
+        for _, run in groupby(kept, _is_permit):
+            ordered += sorted(run)
+        return tuple(ordered)
+
+    def cut(self, level: int, items: Sequence[int], labels: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+        """Cut a dimension where any item begins or ends.
+
+        Returns the last value of each piece, and for each piece the labels of the items that cover it, in order.
+        """
+        suffixes = self.suffixes[level]
+        end = self.maxima[level] + 1
+        spans = [(suffixes[item >> 1][0], suffixes[item >> 1][1] + 1) for item in items]
+        stops = sorted({end, *(low for low, _ in spans), *(stop for _, stop in spans)} - {0})
+        index = {stop: number + 1 for number, stop in enumerate(stops)}
+        index[0] = 0
+        pieces: list[list[int]] = [[] for _ in stops]
+        for (low, stop), label in zip(spans, labels, strict=True):
+            for piece in pieces[index[low] : index[stop]]:
+                piece.append(label)
+        self.spend(sum(map(len, pieces)))
+        return [stop - 1 for stop in stops], pieces
+
+    def _node(self, level: int, lasts: Sequence[int], children: Sequence[int]) -> int:
+        kept = [number for number in range(len(children) - 1) if children[number] != children[number + 1]]
+        if not kept:
+            return children[-1]
+        kept.append(len(children) - 1)
+        key = (level, tuple([lasts[number] for number in kept]), tuple([children[number] for number in kept]))
+        node = self._node_number.get(key)
+        if node is None:
+            node = self._node_number[key] = len(self.nodes)
+            self.nodes.append(key)
+        return node
+
+    # ---- combining ------------------------------------------------------------------------
+
+    def combine(self, operation: Operation, one: int, other: int) -> int:
+        """Node of an operation on two nodes."""
+        obvious = _obvious(operation, one, other)
+        if obvious is not None:
+            return obvious
+        memo = self._combined[operation]
+        node = memo.get((one, other))
+        if node is None:
+            level = min(self.nodes[one][0], self.nodes[other][0])
+            lasts, children = [], []
+            for _, last, left, right in self._aligned(level, one, other):
+                lasts.append(last)
+                children.append(self.combine(operation, left, right))
+            node = memo[one, other] = self._node(level, lasts, children)
+        return node
+
+    def _split(self, level: int, node: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Intervals and children of a node at a level; a node of a deeper level does not look at this one."""
+        mine, lasts, children = self.nodes[node]
+        return (lasts, children) if mine == level else ((self.maxima[level],), (node,))
+
+    def _aligned(self, level: int, one: int, other: int) -> Iterator[tuple[int, int, int, int]]:
+        """(first value, last value, child of one, child of other) of the common pieces of two nodes."""
+        lasts, children = self._split(level, one)
+        other_lasts, other_children = self._split(level, other)
+        first = i = j = 0
+        while i < len(lasts):
+            last = min(lasts[i], other_lasts[j])
+            yield first, last, children[i], other_children[j]
+            i += lasts[i] == last
+            j += other_lasts[j] == last
+            first = last + 1
+
+    # ---- asking ---------------------------------------------------------------------------
+
+    def holds(self, node: int, at: Sequence[int]) -> bool:
+        """Whether a node holds a point."""
+        while node > ALL:
+            level, lasts, children = self.nodes[node]
+            node = children[bisect_left(lasts, at[level])]
+        return node == ALL
+
+    def common(self, one: int, other: int) -> tuple[Interval, ...] | None:
+        """The first box that lies in two nodes, as intervals; None where they have no point in common."""
+        apart: set[tuple[int, int]] = set()
+
+        def search(level: int, left: int, right: int) -> tuple[Interval, ...] | None:
+            if NONE in (left, right) or (left, right) in apart:
+                return None
+            if level == self.depth:
+                return ()
+            for first, last, left_child, right_child in self._aligned(level, left, right):
+                rest = search(level + 1, left_child, right_child)
+                if rest is not None:
+                    return ((first, last), *rest)
+            apart.add((left, right))
+            return None
+
+        return search(0, one, other)
+
+    def boxes(self, node: int, level: int = 0) -> Iterator[tuple[Interval, ...]]:
+        """Disjoint boxes, as intervals from `level` on, that together are the node."""
+        if node == NONE:
+            return
+        if level == self.depth:
+            yield ()
+            return
+        first = 0
+        for last, child in zip(*self._split(level, node), strict=True):
+            for rest in self.boxes(child, level + 1):
+                yield ((first, last), *rest)
+            first = last + 1
+
+    def count(self, node: int, dimensions: int) -> int:
+        """Number of points over the first `dimensions` dimensions that some point of the node begins with."""
+        known: dict[tuple[int, int], int] = {}
+
+        def below(level: int, node: int) -> int:
+            if node == NONE or level == dimensions:
+                return int(node != NONE)
+            if node == ALL:
+                return prod(top + 1 for top in self.maxima[level:dimensions])
+            if (level, node) not in known:
+                total, first = 0, 0
+                for last, child in zip(*self._split(level, node), strict=True):
+                    total += (last + 1 - first) * below(level + 1, child)
+                    first = last + 1
+                known[level, node] = total
+            return known[level, node]
+
+        return below(0, node)
+
+    # ---- budget ---------------------------------------------------------------------------
+
+    @contextmanager
+    def budget(self, steps: int) -> Iterator[None]:
+        """Allow so many steps inside the block; a step is one entry in one piece of a cut."""
+        before, self._limit = self._limit, min(self._limit, self._steps + steps)
+        try:
+            yield
+        finally:
+            self._limit = before
+
+    def spend(self, steps: int) -> None:
+        """Count steps.
+
+        Raises:
+            BudgetError: more than the enclosing `budget` allows. Results so far stay valid.
+        """
+        self._steps += steps
+        if self._steps > self._limit:
+            raise BudgetError(
+                "the entries overlap too much to be analysed within the budget; "
+                "give a larger budget, or ask about fewer entries at a time"
+            )
+
+
+def _is_permit(item: int) -> int:
+    return item & 1
+
+
+def _obvious(operation: Operation, one: int, other: int) -> int | None:
+    """Result where one operand is an end of the diagram or both are the same."""
+    if operation is Operation.MINUS:
+        if one in (NONE, other) or other == ALL:
+            return NONE
+        return one if other == NONE else None
+    absorbing, neutral = (NONE, ALL) if operation is Operation.AND else (ALL, NONE)
+    if absorbing in (one, other):
+        return absorbing
+    if one in (neutral, other):
+        return other
+    return one if other == neutral else None

@@ -1,0 +1,175 @@
+"""Sets of packets as values: built from ordered entries, combined, compared, and asked for a witness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from toolkit.net import ICMP, MAX_OCTET, MAX_PORT, TCP, UDP, Action
+from toolkit.packets.box import ACK, FULL, MAXIMA, NOT_FRAGMENT, Box, Interval, meaning, packet_of, point
+from toolkit.packets.diagram import ALL, NONE, Diagram, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from toolkit.net import Packet
+
+FIVE_TUPLE: Final = 5  # the dimensions before the flags
+DST: Final = 1
+SRC: Final = 2
+DPORT: Final = 3
+
+# Unicast without 0.0.0.0/8 and loopback: addresses that an ordinary host sends from and to.
+HOSTS: Final[tuple[Interval, ...]] = ((1 << 24, (127 << 24) - 1), (128 << 24, (224 << 24) - 1))
+ANY_TARGET: Final[tuple[Interval, ...]] = ((1 << 24, (127 << 24) - 1), (128 << 24, MAXIMA[DST] - 1))
+HIGH_PORTS: Final[Interval] = (1024, MAX_PORT)
+REAL_PORTS: Final[Interval] = (1, MAX_PORT)
+ECHO: Final[Interval] = (8 << 8, 8 << 8)
+
+# Packets that are easy to send, the easiest first.
+EASY: Final[tuple[Box, ...]] = (
+    Box(protocol=(TCP, TCP), dport=REAL_PORTS, sport=HIGH_PORTS, flags=(0, 0)),
+    Box(protocol=(UDP, UDP), dport=REAL_PORTS, sport=HIGH_PORTS, flags=NOT_FRAGMENT),
+    Box(protocol=(ICMP, ICMP), dport=ECHO, flags=NOT_FRAGMENT),
+    Box(protocol=(TCP, TCP), dport=REAL_PORTS, sport=HIGH_PORTS, flags=(ACK, ACK)),
+    Box(protocol=(ICMP, ICMP), flags=NOT_FRAGMENT),
+    Box(protocol=(TCP, TCP), flags=(0, 0)),
+    Box(protocol=(UDP, UDP), flags=NOT_FRAGMENT),
+    Box(flags=NOT_FRAGMENT),
+    Box(),
+)
+
+
+class Space:
+    """A universe of packets. Sets of one space share nodes and results, so comparing them again costs little.
+
+    Args:
+        maxima: last value of each dimension; tests shrink them. Boxes are clipped to them.
+    """
+
+    def __init__(self, maxima: Sequence[int] = MAXIMA) -> None:
+        self.diagram = Diagram(maxima)
+        self.empty = PacketSet(self, NONE)
+        self.full = PacketSet(self, ALL)
+        self._numbers: dict[Box, tuple[int, ...]] = {}
+
+    def acl(self, entries: Iterable[tuple[Action, Box]], default: Action = Action.DENY) -> PacketSet:
+        """What a first-match list of entries permits; `default` decides what no entry matches."""
+        return PacketSet(self, self.diagram.build(0, tuple(self.items(entries, default))))
+
+    def union(self, boxes: Iterable[Box]) -> PacketSet:
+        """What any of the boxes holds."""
+        return self.acl((Action.PERMIT, box) for box in boxes)
+
+    def items(self, entries: Iterable[tuple[Action, Box]], default: Action = Action.DENY) -> list[int]:
+        """The entries as the diagram reads them; a permit as default becomes an entry."""
+        items = [number << 1 | (action is Action.PERMIT) for action, box in entries for number in self.numbers(box)]
+        if default is Action.PERMIT:
+            items += [number << 1 | 1 for number in self.numbers(Box())]
+        return items
+
+    def numbers(self, box: Box) -> tuple[int, ...]:
+        """Suffix numbers of the packets that a box matches; mostly one, none where there is no such packet."""
+        known = self._numbers.get(box)
+        if known is None:
+            _, _, _, *top_ports, _ = self.diagram.maxima
+            shape = (box.protocol, box.dport, box.sport, box.flags)
+            found = [
+                self.diagram.suffix((protocol, box.dst, box.src, dport, sport, flags))
+                for protocol, dport, sport, flags in meaning(shape, (top_ports[0], top_ports[1]))
+            ]
+            known = self._numbers[box] = tuple([number for number in found if number is not None])
+        return known
+
+    @cached_property
+    def easy(self) -> tuple[PacketSet, ...]:
+        """Sets to look for a witness in, the easiest packets to send first."""
+        return tuple(
+            self.union(
+                Box(kind.protocol, dst, src, kind.dport, kind.sport, kind.flags)
+                for dst, src in product(targets, sources)
+            )
+            for targets, sources in ((HOSTS, HOSTS), (ANY_TARGET, HOSTS), ((FULL[DST],), (FULL[SRC],)))
+            for kind in EASY
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PacketSet:
+    """A set of packets of one space; two sets of a space are equal exactly when they hold the same packets."""
+
+    space: Space
+    node: int
+
+    def __and__(self, other: PacketSet) -> PacketSet:
+        return self._with(Operation.AND, other)
+
+    def __or__(self, other: PacketSet) -> PacketSet:
+        return self._with(Operation.OR, other)
+
+    def __sub__(self, other: PacketSet) -> PacketSet:
+        return self._with(Operation.MINUS, other)
+
+    def __invert__(self) -> PacketSet:
+        return self.space.full - self
+
+    def __le__(self, other: PacketSet) -> bool:
+        return (self - other).is_empty
+
+    def __bool__(self) -> bool:
+        return not self.is_empty
+
+    def __contains__(self, packet: Packet) -> bool:
+        return self.space.diagram.holds(self.node, point(packet))
+
+    def __repr__(self) -> str:
+        return f"<PacketSet {self.node}: {self.count()} five-tuples>"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no packet."""
+        return self.node == NONE
+
+    def witness(self, prefer: Sequence[PacketSet] = ()) -> Packet | None:
+        """A packet of the set, None where it is empty.
+
+        The sets in `prefer` are tried in order, then the whole set. In each, packets that a host can really send come
+        first: unicast addresses, a TCP SYN, UDP or ICMP echo, source port 1024 or above. The packet claims nothing
+        that its protocol lacks (no ACK on UDP, no port on a fragment).
+        """
+        if self.is_empty:
+            return None
+        chosen = next((both for both in (self & wish for wish in prefer) if both), self)
+        diagram = self.space.diagram
+        regions = (diagram.common(chosen.node, easy.node) for easy in self.space.easy)
+        region = next(found for found in regions if found is not None)  # the last of `easy` is the full set
+        protocol, dst, src, dport, sport, flags = (
+            _ordinary(level, low, high) for level, (low, high) in enumerate(region)
+        )
+        return packet_of((protocol, dst, src, dport, sport, flags))
+
+    def boxes(self) -> Iterator[Box]:
+        """Disjoint boxes that together are the set."""
+        for intervals in self.space.diagram.boxes(self.node):
+            yield Box(*intervals)
+
+    def count(self) -> int:
+        """Number of five-tuples (protocol, addresses, ports) that some packet of the set has.
+
+        A protocol without ports counts every pair of them: `ip any any` is 2**104.
+        """
+        return self.space.diagram.count(self.node, FIVE_TUPLE)
+
+    def _with(self, operation: Operation, other: PacketSet) -> PacketSet:
+        if other.space is not self.space:
+            raise ValueError("packet sets of different spaces cannot be combined")
+        return PacketSet(self.space, self.space.diagram.combine(operation, self.node, other.node))
+
+
+def _ordinary(level: int, low: int, high: int) -> int:
+    """A value of an interval: the lowest, but no address ending in .0 or .255 and no port 0 where there is a choice."""
+    if level in (DST, SRC):
+        return next((one for one in range(low, min(high, low + 2) + 1) if one & MAX_OCTET not in (0, MAX_OCTET)), low)
+    return 1 if level == DPORT and low == 0 < high else low
