@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from toolkit.flows import build
 from toolkit.site import load_site
 
@@ -35,7 +36,7 @@ PERMITS_AND_TWINS = [
 ]
 
 
-@pytest.mark.parametrize(("permit", "twin"), PERMITS_AND_TWINS, ids=lambda v: "-".join(v))
+@pytest.mark.parametrize(("permit", "twin"), PERMITS_AND_TWINS, ids="-".join)
 def test_a_required_flow_is_there_and_its_twin_is_not(flows, permit, twin):
     assert permit in flows
     assert twin not in flows

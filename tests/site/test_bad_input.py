@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from toolkit.errors import InputError
 from toolkit.flows import build
 from toolkit.paths import PathFinder

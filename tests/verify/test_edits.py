@@ -12,6 +12,7 @@ import re
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+
 from toolkit.errors import InputError
 from toolkit.flows import build
 from toolkit.net import Action
@@ -67,6 +68,7 @@ def rules(text):
 
 
 def drop(line):
+    del line
     return ""
 
 
@@ -126,7 +128,7 @@ def test_an_edit_that_changes_meaning_has_a_witness_and_no_other_has(bench, devi
             assert (after.action is Action.DENY) == denied
 
 
-@pytest.mark.parametrize("device", ("leaf1", "leaf2", "fw2"))
+@pytest.mark.parametrize("device", ["leaf1", "leaf2", "fw2"])
 def test_swapping_entries_that_meet_is_found(bench, device):
     text = bench.rendered[device].candidate.text
     lines = text.splitlines(keepends=True)
@@ -155,7 +157,7 @@ def test_comments_counters_and_spaces_are_not_meaning(bench, device):
 
 
 @pytest.mark.parametrize(
-    "line", ("\t\tip saddr 10.0.0.1 mark set 1 accept\n", "\t\tip6 saddr ::1 drop\n", "\t\tfrobnicate\n")
+    "line", ["\t\tip saddr 10.0.0.1 mark set 1 accept\n", "\t\tip6 saddr ::1 drop\n", "\t\tfrobnicate\n"]
 )
 def test_a_line_that_is_not_understood_is_an_error_with_its_number(bench, line):
     text = bench.rendered["leaf1"].candidate.text

@@ -177,8 +177,8 @@ class NetnsLab:
         make_keys()
         for node in plan.devices:
             self.devices[node.name] = Device(node, self.site_folder, self.root(node.name))
-        for device in self.devices.values():
-            device.boot()
+        for booting in self.devices.values():
+            booting.boot()
         self.wait_for_ssh(self.devices)
 
     def _interfaces(self, node: LabNode) -> Iterable[str]:
