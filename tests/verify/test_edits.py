@@ -69,6 +69,7 @@ def rules(text):
 
 def drop(line):
     del line
+    del line
     return ""
 
 

@@ -23,7 +23,7 @@ from toolkit.platforms._nft_model import (
     Ruleset,
     make_rule,
 )
-from toolkit.platforms._nft_text import FRAGMENT_MASK, TRANSPORTS
+from toolkit.platforms._nft_rule import FRAGMENT_MASK, TRANSPORTS
 
 NAMES: dict[str, dict[str, int]] = {
     "protocol": PROTOCOL_NUMBERS,

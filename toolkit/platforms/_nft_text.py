@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final
 
-from toolkit.errors import ConfigError, InputError, Place
-from toolkit.net import PROTOCOL_NUMBERS
-from toolkit.platforms._nft_model import (
-    CT_STATES,
-    ETHER_IP,
-    ICMP_CODES,
-    ICMP_TYPES,
-    NFPROTO_IPV4,
-    NUMBER_FIELDS,
-    Base,
-    Chain,
-    Interval,
-    Match,
-    Rule,
-    Ruleset,
-    make_rule,
-)
+from toolkit.errors import ConfigError, Place
+from toolkit.platforms._nft_model import Base, Chain, Rule, Ruleset
+from toolkit.platforms._nft_rule import RuleReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +20,6 @@ FAMILIES: Final = ("inet", "ip", "ip6", "bridge", "netdev", "arp")
 PRIORITIES: Final = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 BRIDGE_PRIORITIES: Final = {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300}
 HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
-TRANSPORTS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
-VERDICTS: Final = ("accept", "drop", "return", "reject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +37,7 @@ def apply_script(text: str, file: str, before: Ruleset) -> Ruleset:
     Raises:
         ConfigError: a line is not fully understood, or a command names what is not there.
     """
-    return _Script(_tokens(text, file), file, before).run()
+    return Script(_tokens(text, file), file, before).run()
 
 
 def _tokens(text: str, file: str) -> list[Token]:
@@ -73,7 +56,7 @@ def _tokens(text: str, file: str) -> list[Token]:
     return [*found, Token("\n", line)]
 
 
-class _Script:
+class Script:
     """The commands of one file, one after the other."""
 
     def __init__(self, tokens: list[Token], file: str, ruleset: Ruleset) -> None:
@@ -289,203 +272,3 @@ class _Script:
         while self.take(","):
             found.append(self.next("a value"))
         return found
-
-
-class RuleReader:
-    """Reads one rule, statement by statement."""
-
-    def __init__(self, script: _Script, table: str) -> None:
-        self.script = script
-        self.table = table
-        self.matches: dict[str, Match] = {}
-        self.verdict = "continue"
-        self.target = self.comment = self.log = ""
-
-    def read(self, place: str) -> Rule:
-        script = self.script
-        while (token := script.peek()) is not None and (token.quoted or token.text not in ("\n", ";", "}")):
-            if self.verdict != "continue" and token.text != "comment":
-                raise script.error(f"{token.text!r} after the verdict {self.verdict!r}")
-            self.statement(script.next("a statement"))
-        verdict = "" if self.verdict == "continue" else self.verdict
-        return make_rule(self.matches.values(), verdict, self.target, comment=self.comment, log=self.log, place=place)
-
-    def statement(self, word: str) -> None:  # noqa: C901, PLR0912 - one branch for each statement of the language
-        script = self.script
-        if word in ("iifname", "oifname"):
-            self.words(word, script)
-        elif word == "ct":
-            script.expect("state")
-            self.words("ct state", script, CT_STATES)
-        elif word == "ip":
-            self.ip()
-        elif word == "meta":
-            self.meta()
-        elif word == "ether":
-            script.expect("type")
-            self.numbers("ether type", lambda text: _named(text, {"ip": ETHER_IP}))
-        elif word in (*TRANSPORTS, "th"):
-            self.transport(word)
-        elif word == "icmp":
-            self.icmp()
-        elif word == "counter":
-            if script.take("packets"):
-                script.next("packets")
-                script.expect("bytes")
-                script.next("bytes")
-        elif word == "log":
-            self.logging()
-        elif word == "comment":
-            self.comment = script.next("the comment")
-        elif word in VERDICTS:
-            self.verdict = word
-            if word == "reject":
-                self.reject()
-        elif word in ("jump", "goto"):
-            self.verdict, self.target = word, script.next("the chain")
-        else:
-            raise script.error(f"statement {word!r} is not understood")
-
-    def ip(self) -> None:
-        name = self.script.next("a field of ip")
-        if name in ("saddr", "daddr"):
-            self.numbers(f"ip {name}", _address)
-        elif name == "protocol":
-            self.numbers("protocol", _protocol)
-        elif name == "frag-off":
-            self.script.expect("&")
-            mask = self.script.next("the mask")
-            sign = self.script.next("== or !=")
-            zero = self.script.next("0")
-            if int(mask, 0) != FRAGMENT_MASK or sign not in ("==", "!=") or int(zero, 0) != 0:
-                raise self.script.error("only `ip frag-off & 0x1fff != 0` (or == 0) is understood")
-            self.add(Match.numbers("ip frag-off", [(1, 1)], negated=sign == "=="))
-        else:
-            raise self.script.error(f"ip {name} is not understood")
-
-    def meta(self) -> None:
-        name = self.script.next("a field of meta")
-        if name in ("iifname", "oifname"):
-            self.words(name, self.script)
-        elif name == "l4proto":
-            self.numbers("protocol", _protocol)
-        elif name == "nfproto":
-            self.numbers("nfproto", lambda text: _named(text, {"ipv4": NFPROTO_IPV4, "ipv6": 10}))
-        elif name == "protocol":
-            self.numbers("ether type", lambda text: _named(text, {"ip": ETHER_IP}))
-        else:
-            raise self.script.error(f"meta {name} is not understood")
-
-    def transport(self, word: str) -> None:
-        if word in TRANSPORTS:
-            self.add(Match.numbers("protocol", [(TRANSPORTS[word], TRANSPORTS[word])]))
-        name = self.script.next(f"a field of {word}")
-        if name in ("sport", "dport"):
-            self.numbers(name, _number)
-        elif name == "flags" and word == "tcp":
-            self.flags()
-        else:
-            raise self.script.error(f"{word} {name} is not understood")
-
-    def flags(self) -> None:
-        """`tcp flags ack,rst` (any of them) and `tcp flags & (ack | rst) != 0`, which mean the same."""
-        script = self.script
-        if script.take("&"):
-            words = [script.next("the flags")]
-            while not words[-1].endswith(")"):
-                words.append(script.next("the flags"))
-            names = set("".join(words).strip("()").split("|"))
-            if script.next("!=") != "!=" or int(script.next("0"), 0) != 0:
-                raise script.error("only `tcp flags & (ack | rst) != 0` is understood")
-        else:
-            names = set(script.values())
-        if names != {"ack", "rst"}:
-            raise script.error(f"tcp flags {', '.join(sorted(names))} are not understood; only ack with rst is")
-        self.add(Match.numbers("tcp established", [(1, 1)]))
-
-    def icmp(self) -> None:
-        self.add(Match.numbers("protocol", [(1, 1)]))
-        name = self.script.next("a field of icmp")
-        if name not in ("type", "code"):
-            raise self.script.error(f"icmp {name} is not understood")
-        table = ICMP_TYPES if name == "type" else ICMP_CODES
-        self.numbers(f"icmp {name}", lambda text: _named(text, table))
-
-    def logging(self) -> None:
-        self.log = self.log or "log"
-        while True:
-            if self.script.take("group") or self.script.take("level") or self.script.take("snaplen"):
-                self.script.next("a value of log")
-            elif self.script.take("prefix"):
-                self.log = self.script.next("the prefix")
-            else:
-                return
-
-    def reject(self) -> None:
-        if self.script.take("with"):
-            for _ in range(3):
-                token = self.script.peek()
-                if token is None or token.text in ("\n", ";", "}", "comment"):
-                    return
-                self.script.next("the reject type")
-
-    def words(self, name: str, script: _Script, known: tuple[str, ...] = ()) -> None:
-        negated = script.take("!=")
-        values = script.values()
-        for value in values:
-            if (known and value not in known) or "*" in value:
-                raise script.error(f"{name} {value!r} is not understood")
-        self.add(Match.words(name, values, negated=negated))
-
-    def numbers(self, name: str, read: Callable[[str], Interval]) -> None:
-        script = self.script
-        sign = next((s for s in ("!=", "==", ">=", "<=", ">", "<") if script.take(s)), "==")
-        try:
-            values = [read(text) for text in script.values()]
-        except (ValueError, InputError) as caught:
-            raise script.error(f"{name}: {caught}") from None
-        top = NUMBER_FIELDS[name]
-        if any(not 0 <= low <= high <= top for low, high in values):
-            raise script.error(f"{name}: a value is out of range (0 to {top})")
-        if sign in ("==", "!="):
-            self.add(Match.numbers(name, values, negated=sign == "!="))
-            return
-        (low, high), *more = values
-        if more or low != high:
-            raise script.error(f"{name} {sign} needs one number")
-        bounds = {">=": (low, top), "<=": (0, low), ">": (low + 1, top), "<": (0, low - 1)}[sign]
-        if bounds[0] > bounds[1]:
-            raise script.error(f"{name} {sign} {low} matches nothing")
-        self.add(Match.numbers(name, [bounds]))
-
-    def add(self, match: Match) -> None:
-        known = self.matches.get(match.field)
-        if known is not None and known != match:
-            raise self.script.error(f"the rule matches {match.field} twice, in different ways")
-        self.matches[match.field] = match
-
-
-FRAGMENT_MASK: Final = 0x1FFF
-
-
-def _number(text: str) -> Interval:
-    first, dash, last = text.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
-        raise ValueError(f"{text!r} is no number")
-    return int(first), int(last) if dash else int(first)
-
-
-def _named(text: str, names: dict[str, int]) -> Interval:
-    return (names[text], names[text]) if text in names else _number(text)
-
-
-def _protocol(text: str) -> Interval:
-    return _named(text, PROTOCOL_NUMBERS)
-
-
-def _address(text: str) -> Interval:
-    first, dash, last = text.partition("-")
-    if dash:
-        return int(IPv4Address(first)), int(IPv4Address(last))
-    network = IPv4Network(text)
-    return int(network.network_address), int(network.broadcast_address)
