@@ -24,6 +24,7 @@ NETLINK_NETFILTER: Final = 12
 SUBSYSTEM_ULOG: Final = 4 << 8
 MESSAGE_PACKET: Final = SUBSYSTEM_ULOG | 0
 MESSAGE_CONFIG: Final = SUBSYSTEM_ULOG | 1
+MESSAGE_ERROR: Final = 2  # also the acknowledgement, with error 0
 REQUEST_ACK: Final = 0x1 | 0x4
 CONFIG_COMMAND: Final = 1
 CONFIG_MODE: Final = 2
@@ -164,7 +165,11 @@ def _open(device: str, fd: int, group: int) -> socket.socket:
 def _configure(sock: socket.socket, group: int, attribute: bytes) -> None:
     body = struct.pack("!BBH", 0, 0, group) + attribute
     sock.send(struct.pack("IHHII", HEADER + len(body), MESSAGE_CONFIG, REQUEST_ACK, 1, 0) + body)
-    number: int = struct.unpack_from("i", sock.recv(4096), HEADER)[0]
+    while True:  # records may come between, once the group is bound
+        answer = sock.recv(1 << 16)
+        if struct.unpack_from("H", answer, 4)[0] == MESSAGE_ERROR:
+            break
+    number: int = struct.unpack_from("i", answer, HEADER)[0]
     if number:
         raise OSError(-number, os.strerror(-number))
 

@@ -31,13 +31,13 @@ _ACCEPT: Final = (0x06, 0, 0, SNAPSHOT)
 _IGNORE: Final = (0x06, 0, 0, 0)
 _FIRST_PACKETS: Final = (
     (0x28, 0, 0, 0xFFFFF000),  # ldh the skb's protocol
-    (0x15, 0, 10, 0x0800),  # not IPv4: ignore
+    (0x15, 0, 11, 0x0800),  # not IPv4: ignore
     (0x30, 0, 0, 9),  # ldb protocol
-    (0x15, 7, 0, 17),  # UDP: accept
-    (0x15, 6, 0, 1),  # ICMP: accept
-    (0x15, 0, 6, 6),  # not TCP: ignore
+    (0x15, 8, 0, 17),  # UDP: accept
+    (0x15, 7, 0, 1),  # ICMP: accept
+    (0x15, 0, 7, 6),  # not TCP: ignore
     (0x28, 0, 0, 6),  # ldh flags and fragment offset
-    (0x45, 4, 0, 0x1FFF),  # non-initial fragment: ignore
+    (0x45, 5, 0, 0x1FFF),  # non-initial fragment: ignore
     (0xB1, 0, 0, 0),  # ldx header length
     (0x50, 0, 0, 13),  # ldb TCP flags
     (0x54, 0, 0, 0x12),  # and SYN|ACK

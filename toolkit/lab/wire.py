@@ -26,6 +26,11 @@ ACK: Final = 0x10
 TTL: Final = 64
 SO_RCVBUFFORCE: Final = 33  # linux/asm-generic/socket.h; Python does not name it
 PAYLOAD: Final = b"probe"
+IP_PKTINFO: Final = 8  # linux/in.h; Python before 3.14 does not name it
+PACKET_INFO: Final = struct.Struct("=I4s4s")  # struct in_pktinfo: interface, local address, address in the header
+IP_RECVERR: Final = 11
+FROM_ICMP: Final = 2  # SO_EE_ORIGIN_ICMP
+EXTENDED_ERROR: Final = struct.Struct("=IBBBBII")  # struct sock_extended_err; the offender's sockaddr follows
 
 
 class FlowKey(NamedTuple):
@@ -108,6 +113,21 @@ def _is_ipv4(data: bytes) -> bool:
     return len(data) >= MIN_HEADER and data[0] >> 4 == IPV4 and data[0] & 15 >= MIN_HEADER // 4
 
 
+def icmp_error(sock: socket.socket) -> tuple[str, int, int] | None:
+    """Sender, type and code of the ICMP error that a socket with IP_RECVERR met; None when it met none."""
+    try:
+        _, ancillary, _, _ = sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
+    except OSError:
+        return None
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, IP_RECVERR) and len(data) >= EXTENDED_ERROR.size + 8:
+            _, origin, icmp_type, icmp_code, *_ = EXTENDED_ERROR.unpack_from(data)
+            if origin == FROM_ICMP:
+                sender = socket.inet_ntoa(data[EXTENDED_ERROR.size + 4 : EXTENDED_ERROR.size + 8])
+                return sender, icmp_type, icmp_code
+    return None
+
+
 def echo_request(identifier: int) -> bytes:
     """An ICMP echo request without IP header."""
     return _icmp(IcmpKind(ECHO_REQUEST, 0), identifier)
@@ -157,7 +177,7 @@ def _icmp(kind: IcmpKind, identifier: int) -> bytes:
 
 
 def _summed(packet: Packet, text: bytes, at: int) -> bytes:
-    """The segment with its checksum over the pseudo header; a wrong one would make connection tracking call it invalid."""
+    """The segment with its checksum over the pseudo header; with a wrong one connection tracking calls it invalid."""
     pseudo = packet.src.packed + packet.dst.packed + struct.pack("!BBH", 0, packet.protocol, len(text))
     return text[:at] + struct.pack("!H", checksum(pseudo + text) or 0xFFFF) + text[at + 2 :]
 
@@ -165,7 +185,7 @@ def _summed(packet: Packet, text: bytes, at: int) -> bytes:
 def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
     padded = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
