@@ -106,8 +106,14 @@ class Box:
 
     def intersect(self, other: Box) -> Box | None:
         """What both hold, None where that is nothing."""
-        parts = [(max(a[0], b[0]), min(a[1], b[1])) for a, b in zip(self.intervals, other.intervals, strict=True)]
-        return Box(*parts) if all(low <= high for low, high in parts) else None
+        parts: list[Interval] = []
+        for mine, theirs in zip(self.intervals, other.intervals, strict=True):
+            low = max(mine[0], theirs[0])
+            high = min(mine[1], theirs[1])
+            if low > high:
+                return None
+            parts.append((low, high))
+        return Box(*parts)
 
 
 def point(packet: Packet) -> Point:

@@ -8,6 +8,7 @@ entry the second.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -75,7 +76,8 @@ class _Analysis:
         self.entries = entries
         self.default = default
         self.survey = _Survey(space.diagram)
-        self._near: dict[Interval, list[int]] = {}
+        self.by_dst = _Index(box.dst for _, box in entries)
+        self.by_src = _Index(box.src for _, box in entries)
 
     def dead(self) -> list[Dead]:
         """All dead entries."""
@@ -127,13 +129,34 @@ class _Analysis:
         return Dead(index, DeadKind.SHADOWED if overruled else DeadKind.REDUNDANT, by, reached)
 
     def _neighbours(self, index: int, *, earlier_only: bool) -> list[int]:
-        """Other entries whose destinations meet those of an entry."""
-        low, high = dst = self.entries[index][1].dst
-        if dst not in self._near:
-            self._near[dst] = [
-                number for number, (_, box) in enumerate(self.entries) if box.dst[0] <= high and box.dst[1] >= low
-            ]
-        return [one for one in self._near[dst] if one < index or (one > index and not earlier_only)]
+        """Other entries that may meet an entry, in the order of the list."""
+        box = self.entries[index][1]
+        found = min(self.by_dst.meeting(box.dst), self.by_src.meeting(box.src), key=len)
+        return sorted(one for one in found if one < index or (one > index and not earlier_only))
+
+
+class _Index:
+    """Intervals by size and start, to find those that may meet another one without looking at all of them.
+
+    An interval of fewer than 2**n values meets one that starts at `low` only if it starts above low - 2**n.
+    """
+
+    def __init__(self, intervals: Iterable[Interval]) -> None:
+        self.sizes: dict[int, list[tuple[int, int]]] = {}
+        for number, (low, high) in enumerate(intervals):
+            self.sizes.setdefault((high - low + 1).bit_length(), []).append((low, number))
+        for starts in self.sizes.values():
+            starts.sort()
+
+    def meeting(self, interval: Interval) -> list[int]:
+        """Numbers of all intervals that meet this one, and of a few that do not."""
+        low, high = interval
+        found: list[int] = []
+        for bits, starts in self.sizes.items():
+            begin = bisect_right(starts, (low - (1 << bits), len(starts)))
+            end = bisect_left(starts, (high + 1, -1))
+            found += [number for _, number in starts[begin:end]]
+        return found
 
 
 class _Survey:
@@ -142,17 +165,21 @@ class _Survey:
     def __init__(self, diagram: Diagram) -> None:
         self.diagram = diagram
         self._known: list[dict[Items, Seen]] = [{} for _ in range(diagram.depth + 1)]
+        self._known_as_given: list[dict[Items, Seen]] = [{} for _ in range(diagram.depth + 1)]
 
     def of(self, level: int, items: Items) -> Seen:
         """(positions reached, positions that matter) of a first-match list over the dimensions from `level` on."""
-        kept = self._needed(level, items)
-        short = tuple([items[position] for position in kept])
-        seen = self._known[level].get(short)
+        seen = self._known_as_given[level].get(items)
         if seen is None:
-            seen = self._known[level][short] = self._survey(level, short)
-        if len(kept) == len(items):
-            return seen
-        return tuple([kept[one] for one in seen[0]]), tuple([kept[one] for one in seen[1]])
+            kept = self._needed(level, items)
+            short = tuple([items[position] for position in kept])
+            seen = self._known[level].get(short)
+            if seen is None:
+                seen = self._known[level][short] = self._survey(level, short)
+            if len(kept) < len(items):
+                seen = tuple([kept[one] for one in seen[0]]), tuple([kept[one] for one in seen[1]])
+            self._known_as_given[level][items] = seen
+        return seen
 
     def _needed(self, level: int, items: Items) -> list[int]:
         """Positions that can be first or second match of a packet."""
