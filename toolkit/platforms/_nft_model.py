@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, summarize_address_range
 from typing import TYPE_CHECKING, Final
 
-from toolkit.net import PROTOCOL_NAMES
+from toolkit.net import PROTOCOL_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -36,6 +36,14 @@ FIELDS: Final = (*TEXT_FIELDS, *NUMBER_FIELDS)
 CT_STATES: Final = ("new", "established", "related", "invalid", "untracked")
 ETHER_IP: Final = 0x0800
 NFPROTO_IPV4: Final = 2
+NFPROTO_IPV6: Final = 10
+ETHER_TYPES: Final = {"ip": ETHER_IP, "arp": 0x0806, "ip6": 0x86DD}
+NFPROTOS: Final = {"ipv4": NFPROTO_IPV4, "ipv6": NFPROTO_IPV6}
+# Matches that only an IPv4 packet can meet; nft drops a guard for IPv4 beside them when it lists a rule.
+ONLY_IPV4: Final = ("ip saddr", "ip daddr", "ip frag-off", "icmp type", "icmp code")
+# Protocols that nft names by itself; it looks others up in /etc/protocols, which a device may not have.
+BUILT_IN_PROTOCOLS: Final = ("icmp", "esp", "ah", "tcp", "udp", "sctp")
+WITH_TRANSPORT: Final = frozenset({6, 17, 132})
 
 ICMP_TYPES: Final = {
     "echo-reply": 0,
@@ -118,8 +126,21 @@ class Rule:
 
 
 def make_rule(matches: Iterable[Match], verdict: str, target: str = "", **extra: object) -> Rule:
-    """A rule with its matches in the canonical order."""
-    ordered = tuple(sorted(matches, key=lambda one: FIELDS.index(one.field)))
+    """A rule with its matches in the canonical order, without a guard for IPv4 that another match implies.
+
+    Raises:
+        ValueError: it looks at ports of protocols that have none; nft would compare other bytes there.
+    """
+    kept = {one.field: one for one in matches}
+    if any(name in kept for name in ONLY_IPV4):
+        for name, value in (("nfproto", NFPROTO_IPV4), ("ether type", ETHER_IP)):
+            if kept.get(name) == Match(name, ((value, value),)):
+                del kept[name]
+    if "sport" in kept or "dport" in kept:
+        protocols = kept["protocol"].intervals if "protocol" in kept else ((0, 255),)
+        if any(number not in WITH_TRANSPORT for low, high in protocols for number in range(low, high + 1)):
+            raise ValueError("ports need a match on protocols that have them: tcp, udp or sctp")
+    ordered = tuple(sorted(kept.values(), key=lambda one: FIELDS.index(one.field)))
     return Rule(ordered, verdict, target, **extra)  # type: ignore[arg-type]
 
 
@@ -230,7 +251,9 @@ def _match(one: Match, rule: Rule) -> str:  # noqa: PLR0911 - one line per field
     if one.field in ("iifname", "oifname"):
         return f"{one.field} {sign}{_set([f'{chr(34)}{value}{chr(34)}' for value in one.values])}"
     if one.field == "ct state":
-        return f"ct state {sign}{','.join(str(value) for value in one.values)}"
+        states = [str(value) for value in one.values]
+        # Negated, a list with commas means something else: not exactly these bits together.
+        return f"ct state {sign}{_set(states) if one.negated else ','.join(states)}"
     if one.field == "ip frag-off":
         return f"ip frag-off & 8191 {'==' if one.negated else '!='} 0"
     if one.field == "tcp established":
@@ -238,9 +261,9 @@ def _match(one: Match, rule: Rule) -> str:  # noqa: PLR0911 - one line per field
     if one.field == "protocol":
         return _protocol(one, rule, sign)
     if one.field == "nfproto":
-        return f"meta nfproto {sign}ipv4"
+        return f"meta nfproto {sign}{_set([_name(value, NFPROTOS) for value in one.numbers_given])}"
     if one.field == "ether type":
-        return f"ether type {sign}ip"
+        return f"ether type {sign}{_set([_name(value, ETHER_TYPES) for value in one.numbers_given])}"
     if one.field in ("ip saddr", "ip daddr"):
         return f"{one.field} {sign}{_set([text for value in one.numbers_given for text in _addresses(value)])}"
     if one.field in ("sport", "dport"):
@@ -257,7 +280,8 @@ def _protocol(one: Match, rule: Rule, sign: str) -> str:
             return ""
         if numbers[0] == (1, 1) and (rule.match("icmp type") or rule.match("icmp code")):
             return ""
-    texts = [PROTOCOL_NAMES.get(low, str(low)) if low == high else f"{low}-{high}" for low, high in numbers]
+    names = {name: PROTOCOL_NUMBERS[name] for name in BUILT_IN_PROTOCOLS}
+    texts = [_name(value, names) for value in numbers]
     return f"meta l4proto {sign}{_set(texts)}"
 
 
@@ -272,6 +296,10 @@ def _transport(rule: Rule) -> str:
 
 def _set(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"{{ {', '.join(texts)} }}"
+
+
+def _name(value: Interval, names: Mapping[str, int]) -> str:
+    return next((name for name, number in names.items() if value == (number, number)), _range(value))
 
 
 def _range(value: Interval) -> str:

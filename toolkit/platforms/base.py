@@ -106,6 +106,9 @@ class FilterState(Protocol):
     def owned(self) -> FilterState | None:
         """Only what the toolkit owns (by prefix), None where there is nothing."""
 
+    def without_owned(self) -> FilterState:
+        """The state as if the toolkit had never been there."""
+
     def text(self) -> str:
         """The whole filter in the platform's own language, normalised, for people and for diffs."""
 
