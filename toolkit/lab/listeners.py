@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 RECORD: Final = struct.Struct("!4s4sHH")
 PR_SET_PDEATHSIG: Final = 1
-RESET: Final = struct.pack("ii", 1, 0)
 GRACE: Final = 2.0  # seconds to end by itself
 
 Occupied = tuple[str, str, int]  # (host, protocol, port)
@@ -212,8 +211,7 @@ def _accept(sock: socket.socket, _port: int, _report: int) -> None:
             connection, _ = sock.accept()
         except ConnectionError:
             continue
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        connection.close()
+        connection.close()  # never by a reset: it could overtake the prober's look at its handshake
 
 
 def _main() -> None:

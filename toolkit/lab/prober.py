@@ -405,7 +405,9 @@ def _failure(flight: _Flight, number: int) -> tuple[Outcome, str]:
     sent = None if flight.sock is None else icmp_error(flight.sock)
     if sent is not None:
         return _blame(flight, *sent)
-    if number in (errno.ECONNREFUSED, errno.ECONNRESET):
+    if number in (errno.ECONNRESET, errno.EPIPE):
+        return Outcome.ANSWERED, "reset after the handshake"
+    if number == errno.ECONNREFUSED:
         return Outcome.REFUSED, "reset by the destination"
     if number == errno.ETIMEDOUT:
         return Outcome.SILENT, ""

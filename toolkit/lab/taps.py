@@ -58,7 +58,7 @@ def packet_socket(fd: int, *, everything: bool = False) -> socket.socket:
     """
     with network(fd):
         try:
-            sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(ETH_P_ALL))
         except PermissionError:
             raise LabError("packet sockets are refused; run as root or inside the lab's own user namespace") from None
         try:
@@ -67,12 +67,19 @@ def packet_socket(fd: int, *, everything: bool = False) -> socket.socket:
             header = struct.pack("HL", len(program) // 8, ctypes.addressof(buffer))
             sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, header)
             enlarge_buffer(sock)
-            # Bound last: until now protocol 0 kept unfiltered packets out.
-            sock.bind(("", ETH_P_ALL))
+            _discard(sock)  # what came before the filter was in place
         except BaseException:
             sock.close()
             raise
         return sock
+
+
+def _discard(sock: socket.socket) -> None:
+    while True:
+        try:
+            sock.recv(1)
+        except BlockingIOError:
+            return
 
 
 @dataclass(slots=True)
