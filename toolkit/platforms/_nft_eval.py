@@ -19,6 +19,7 @@ from toolkit.platforms._nft_model import (
     Match,
     Rule,
     Ruleset,
+    reachable,
     write_rule,
 )
 from toolkit.platforms.base import ConnState, Decision
@@ -64,9 +65,31 @@ class View:
                 if base.type != "filter":
                     message = f"chain {chain.name} of type {base.type!r} is not understood; only filter chains are"
                     raise ConfigError(message, place=Place(f"{self.context.device}: table {key[0]} {key[1]}"))
+                self._check_outwards(key, chain)
                 found.append((key, chain))
         order = {hook: number for number, hook in enumerate(HOOK_ORDER)}
         return sorted(found, key=lambda one: (order[one[1].base.hook], one[1].base.priority))  # type: ignore[union-attr]
+
+    def _check_outwards(self, key: TableKey, start: Chain) -> None:
+        """An output interface is known only after routing, and only where the declared routes give one.
+
+        Raises:
+            ConfigError: a rule asks for it elsewhere, or asks for one of several equal-cost interfaces.
+        """
+        assert start.base is not None  # noqa: S101 - base chains only
+        for chain in reachable(self.ruleset.tables[key], start):
+            for rule in chain.rules:
+                one = rule.match("oifname")
+                if one is None:
+                    continue
+                place = Place(f"{self.context.device}: table {key[0]} {key[1]} chain {chain.name}: {rule.place}")
+                if start.base.hook in ("ingress", "prerouting") or not self.context.domains:
+                    raise ConfigError("oifname is not understood here: no route is known yet", place=place)
+                named = {str(value) for value in one.values}
+                ours = [p for name, prefixes in self.context.domains.items() if name in named for p in prefixes]
+                rest = [p for name, prefixes in self.context.domains.items() if name not in named for p in prefixes]
+                if any(a.overlaps(b) for a in ours for b in rest):
+                    raise ConfigError("oifname names one of several equal-cost interfaces", place=place)
 
     # ---- as a set -------------------------------------------------------------------------
 

@@ -10,10 +10,11 @@ from toolkit.errors import ConfigError, Place
 from toolkit.net import PROTOCOL_NUMBERS
 from toolkit.platforms._nft_model import (
     CT_STATES,
-    ETHER_IP,
+    ETHER_TYPES,
     ICMP_CODES,
     ICMP_TYPES,
-    NFPROTO_IPV4,
+    NFPROTO_IPV6,
+    NFPROTOS,
     NUMBER_FIELDS,
     Base,
     Chain,
@@ -21,16 +22,25 @@ from toolkit.platforms._nft_model import (
     Match,
     Rule,
     Ruleset,
+    fault,
     make_rule,
 )
 from toolkit.platforms._nft_rule import FRAGMENT_MASK, TRANSPORTS
+from toolkit.platforms._nft_text import HOOKS
 
 NAMES: dict[str, dict[str, int]] = {
     "protocol": PROTOCOL_NUMBERS,
     "icmp type": ICMP_TYPES,
     "icmp code": ICMP_CODES,
-    "ether type": {"ip": ETHER_IP},
-    "nfproto": {"ipv4": NFPROTO_IPV4, "ipv6": 10},
+    "ether type": ETHER_TYPES,
+    "nfproto": NFPROTOS,
+}
+# What an object may say; a table that is dormant, or a chain on several devices, says more.
+KEYS = {
+    "metainfo": {"version", "release_name", "json_schema_version"},
+    "table": {"family", "name", "handle"},
+    "chain": {"family", "table", "name", "handle", "type", "hook", "prio", "policy", "dev", "comment"},
+    "rule": {"family", "table", "chain", "handle", "index", "comment", "expr"},
 }
 META = {
     "iifname": "iifname",
@@ -56,18 +66,31 @@ def read_listing(text: str, device: str) -> Ruleset:
         ConfigError: it is not JSON, or something in it is not fully understood.
     """
     try:
-        items = json.loads(text)["nftables"]
-    except (ValueError, KeyError, TypeError) as caught:
-        raise ConfigError(f"no JSON listing of nft: {caught}", place=Place(device)) from None
+        ruleset = _read(json.loads(text)["nftables"], device)
+    except (ValueError, KeyError, TypeError, AttributeError) as caught:
+        message = f"no JSON listing of nft: {type(caught).__name__} {caught}"
+        raise ConfigError(message, place=Place(device)) from None
+    problem = fault(ruleset)
+    if problem:
+        raise ConfigError(problem, place=Place(device))
+    return ruleset
+
+
+def _read(items: list[dict[str, Any]], device: str) -> Ruleset:
     ruleset = Ruleset()
     for item in items:
-        (kind, body), *more = item.items()
-        if more or kind not in ("metainfo", "table", "chain", "rule"):
+        ((kind, body),) = item.items()
+        if kind not in KEYS:
             raise ConfigError(f"{kind} {body.get('name', '')!r} is not understood", place=Place(device))
+        for key in sorted(set(body) - KEYS[kind]):
+            name = body.get("name", body.get("handle", ""))
+            raise ConfigError(f"{kind} {name!r}: {key} {body[key]!r} is not understood", place=Place(device))
+        if kind == "metainfo" and body["json_schema_version"] != 1:
+            raise ConfigError(f"schema version {body['json_schema_version']} is not understood", place=Place(device))
         if kind == "table":
             ruleset = ruleset.with_table_in_place((body["family"], body["name"]), {})
         elif kind == "chain":
-            ruleset = ruleset.with_chain((body["family"], body["table"]), _chain(body))
+            ruleset = ruleset.with_chain((body["family"], body["table"]), _chain(body, device))
         elif kind == "rule":
             key = (body["family"], body["table"])
             rules = ruleset.tables[key][body["chain"]].rules
@@ -75,9 +98,12 @@ def read_listing(text: str, device: str) -> Ruleset:
     return ruleset
 
 
-def _chain(body: dict[str, Any]) -> Chain:
+def _chain(body: dict[str, Any], device: str) -> Chain:
     if "hook" not in body:
         return Chain(body["name"])
+    if body["hook"] not in HOOKS or not isinstance(body.get("dev", ""), str):
+        place = Place(f"{device}: table {body['family']} {body['table']} chain {body['name']}")
+        raise ConfigError(f"hook {body['hook']} on {body.get('dev', 'no device')} is not understood", place=place)
     base = Base(body["type"], body["hook"], int(body["prio"]), body.get("policy", "accept"), body.get("dev", ""))
     return Chain(body["name"], base)
 
@@ -104,21 +130,32 @@ class _Reader:
                 pass
             elif kind == "log":
                 self.log = (value or {}).get("prefix", "log")
-            elif kind in ("accept", "drop", "return", "reject"):
+            elif kind in ("accept", "drop", "return"):
                 self.verdict = kind
+            elif kind == "reject":
+                self.verdict = kind
+                self.reject(value or {})
             elif kind in ("jump", "goto"):
                 self.verdict, self.target = kind, value["target"]
             else:
                 raise self.error(f"statement {kind!r} is not understood")
-        return make_rule(
-            self.matches.values(),
-            self.verdict,
-            self.target,
-            comment=self.body.get("comment", ""),
-            log=self.log,
-            place=f"handle {self.body['handle']}",
-            handle=self.body["handle"],
-        )
+        extra = {"comment": self.body.get("comment", ""), "log": self.log, "handle": self.body["handle"]}
+        try:
+            return make_rule(
+                self.matches.values(), self.verdict, self.target, place=f"handle {self.body['handle']}", **extra
+            )
+        except ValueError as caught:
+            raise self.error(f"not understood: {caught}") from None
+
+    def reject(self, value: dict[str, Any]) -> None:
+        """The answer is of no interest; that some answers limit the rule to a protocol is."""
+        kind = value.get("type", "icmpx")
+        if kind == "tcp reset":
+            self.add(Match.numbers("protocol", [(TRANSPORTS["tcp"], TRANSPORTS["tcp"])]))
+        elif kind == "icmpv6":
+            self.add(Match.numbers("nfproto", [(NFPROTO_IPV6, NFPROTO_IPV6)]))
+        elif kind not in ("icmp", "icmpx"):
+            raise self.error(f"reject with {kind!r} is not understood")
 
     def match(self, value: dict[str, Any]) -> None:
         left, right, sign = value["left"], value["right"], value["op"]
@@ -188,7 +225,7 @@ class _Reader:
             return
         low, high = intervals[0]
         bounds = {">=": (low, top), "<=": (0, high), ">": (high + 1, top), "<": (0, low - 1)}.get(sign)
-        if bounds is None or len(intervals) > 1:
+        if bounds is None or len(intervals) > 1 or bounds[0] > bounds[1]:
             raise self.error(f"{name} {sign} is not understood")
         self.add(Match.numbers(name, [bounds]))
 

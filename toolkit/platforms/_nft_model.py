@@ -193,6 +193,32 @@ class Ruleset:
         return self.with_chain(key, replace(self.tables[key][name], rules=tuple(rules)))
 
 
+def reachable(chains: Mapping[str, Chain], start: Chain) -> Iterator[Chain]:
+    """A chain and those that its rules lead to, each once; targets that do not exist are left out."""
+    found, queue = {start.name}, [start]
+    while queue:
+        chain = queue.pop()
+        yield chain
+        for target in sorted({rule.target for rule in chain.rules} & set(chains) - found):
+            found.add(target)
+            queue.append(chains[target])
+
+
+def fault(ruleset: Ruleset) -> str | None:
+    """Why a kernel would not take a ruleset: a jump to a chain that is missing or hooked, or a loop of jumps."""
+    for key, chains in ruleset.tables.items():
+        for chain in chains.values():
+            for rule in chain.rules:
+                where = f"chain {chain.name} of table {key[0]} {key[1]}"
+                if not rule.target:
+                    continue
+                if rule.target not in chains or chains[rule.target].base is not None:
+                    return f"{where}: there is no chain {rule.target!r} to {rule.verdict} to"
+                if chain.name in (one.name for one in reachable(chains, chains[rule.target])):
+                    return f"{where}: the jump to {rule.target!r} leads back here"
+    return None
+
+
 def merge(values: Iterable[Interval]) -> Iterator[Interval]:
     """Sorted intervals, overlapping and touching ones joined."""
     current: Interval | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final
 
@@ -9,10 +10,11 @@ from toolkit.errors import InputError
 from toolkit.net import PROTOCOL_NUMBERS
 from toolkit.platforms._nft_model import (
     CT_STATES,
-    ETHER_IP,
+    ETHER_TYPES,
     ICMP_CODES,
     ICMP_TYPES,
-    NFPROTO_IPV4,
+    NFPROTO_IPV6,
+    NFPROTOS,
     NUMBER_FIELDS,
     Interval,
     Match,
@@ -21,12 +23,16 @@ from toolkit.platforms._nft_model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from toolkit.platforms._nft_text import Script
 
 TRANSPORTS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
 VERDICTS: Final = ("accept", "drop", "return", "reject")
+FRAGMENT_MASK: Final = 0x1FFF
+# nft reads a leading zero as octal and takes netmasks in no form: neither is guessed at here.
+NUMBER: Final = re.compile(r"(0|[1-9][0-9]*)(?:-(0|[1-9][0-9]*))?", re.ASCII)
+PREFIX: Final = re.compile(r"[0-9.]+(/[0-9]+)?", re.ASCII)
 
 
 class RuleReader:
@@ -42,11 +48,17 @@ class RuleReader:
     def read(self, place: str) -> Rule:
         script = self.script
         while (token := script.peek()) is not None and (token.quoted or token.text not in ("\n", ";", "}")):
+            if token.quoted or self.comment:
+                raise script.error(f"{token.text!r} is not understood here")
             if self.verdict != "continue" and token.text != "comment":
                 raise script.error(f"{token.text!r} after the verdict {self.verdict!r}")
             self.statement(script.next("a statement"))
         verdict = "" if self.verdict == "continue" else self.verdict
-        return make_rule(self.matches.values(), verdict, self.target, comment=self.comment, log=self.log, place=place)
+        extra = {"comment": self.comment, "log": self.log, "place": place}
+        try:
+            return make_rule(self.matches.values(), verdict, self.target, **extra)
+        except ValueError as caught:
+            raise script.error(f"not understood: {caught}") from None
 
     def statement(self, word: str) -> None:  # noqa: C901, PLR0912 - one branch for each statement of the language
         script = self.script
@@ -61,7 +73,7 @@ class RuleReader:
             self.meta()
         elif word == "ether":
             script.expect("type")
-            self.numbers("ether type", lambda text: _named(text, {"ip": ETHER_IP}))
+            self.numbers("ether type", lambda text: _named(text, ETHER_TYPES))
         elif word in (*TRANSPORTS, "th"):
             self.transport(word)
         elif word == "icmp":
@@ -95,7 +107,7 @@ class RuleReader:
             mask = self.script.next("the mask")
             sign = self.script.next("== or !=")
             zero = self.script.next("0")
-            if int(mask, 0) != FRAGMENT_MASK or sign not in ("==", "!=") or int(zero, 0) != 0:
+            if mask.lower() not in ("0x1fff", str(FRAGMENT_MASK)) or sign not in ("==", "!=") or zero != "0":
                 raise self.script.error("only `ip frag-off & 0x1fff != 0` (or == 0) is understood")
             self.add(Match.numbers("ip frag-off", [(1, 1)], negated=sign == "=="))
         else:
@@ -108,9 +120,9 @@ class RuleReader:
         elif name == "l4proto":
             self.numbers("protocol", _protocol)
         elif name == "nfproto":
-            self.numbers("nfproto", lambda text: _named(text, {"ipv4": NFPROTO_IPV4, "ipv6": 10}))
+            self.numbers("nfproto", lambda text: _named(text, NFPROTOS))
         elif name == "protocol":
-            self.numbers("ether type", lambda text: _named(text, {"ip": ETHER_IP}))
+            self.numbers("ether type", lambda text: _named(text, ETHER_TYPES))
         else:
             raise self.script.error(f"meta {name} is not understood")
 
@@ -133,10 +145,12 @@ class RuleReader:
             while not words[-1].endswith(")"):
                 words.append(script.next("the flags"))
             names = set("".join(words).strip("()").split("|"))
-            if script.next("!=") != "!=" or int(script.next("0"), 0) != 0:
+            if (script.next("!="), script.next("0")) != ("!=", "0"):
                 raise script.error("only `tcp flags & (ack | rst) != 0` is understood")
+        elif script.take("{"):
+            raise script.error("a set of tcp flags is not understood: it is an exact match; only ack,rst is")
         else:
-            names = set(script.values())
+            names = set(script.values(commas=True))
         if names != {"ack", "rst"}:
             raise script.error(f"tcp flags {', '.join(sorted(names))} are not understood; only ack with rst is")
         self.add(Match.numbers("tcp established", [(1, 1)]))
@@ -160,16 +174,26 @@ class RuleReader:
                 return
 
     def reject(self) -> None:
-        if self.script.take("with"):
-            for _ in range(3):
-                token = self.script.peek()
-                if token is None or token.text in ("\n", ";", "}", "comment"):
-                    return
-                self.script.next("the reject type")
+        """The answer is of no interest; the packets that a kind of answer limits the rule to are."""
+        script = self.script
+        if not script.take("with"):
+            return
+        kind = script.next("the kind of reject")
+        if kind == "tcp":
+            script.expect("reset")
+            self.add(Match.numbers("protocol", [(TRANSPORTS["tcp"], TRANSPORTS["tcp"])]))
+        elif kind in ("icmp", "icmpx", "icmpv6"):
+            script.take("type")
+            script.next("the ICMP code")
+            if kind == "icmpv6":
+                self.add(Match.numbers("nfproto", [(NFPROTO_IPV6, NFPROTO_IPV6)]))
+        else:
+            raise script.error(f"reject with {kind!r} is not understood")
 
     def words(self, name: str, script: Script, known: tuple[str, ...] = ()) -> None:
         negated = script.take("!=")
-        values = script.values()
+        # `ct state != a,b` compares with both bits together, which no packet has: not the negated list it looks like.
+        values = script.values(commas=name == "ct state" and not negated)
         for value in values:
             if (known and value not in known) or "*" in value:
                 raise script.error(f"{name} {value!r} is not understood")
@@ -203,17 +227,14 @@ class RuleReader:
         self.matches[match.field] = match
 
 
-FRAGMENT_MASK: Final = 0x1FFF
-
-
 def _number(text: str) -> Interval:
-    first, dash, last = text.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
-        raise ValueError(f"{text!r} is no number")
-    return int(first), int(last) if dash else int(first)
+    one = NUMBER.fullmatch(text)
+    if one is None:
+        raise ValueError(f"{text!r} is not understood as a number")
+    return int(one[1]), int(one[2] or one[1])
 
 
-def _named(text: str, names: dict[str, int]) -> Interval:
+def _named(text: str, names: Mapping[str, int]) -> Interval:
     return (names[text], names[text]) if text in names else _number(text)
 
 
@@ -225,5 +246,7 @@ def _address(text: str) -> Interval:
     first, dash, last = text.partition("-")
     if dash:
         return int(IPv4Address(first)), int(IPv4Address(last))
+    if PREFIX.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not understood as an address")
     network = IPv4Network(text)
     return int(network.network_address), int(network.broadcast_address)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import ConfigError, Place
-from toolkit.platforms._nft_model import Base, Chain, Rule, Ruleset
+from toolkit.platforms._nft_model import Base, Chain, Rule, Ruleset, fault
 from toolkit.platforms._nft_rule import RuleReader
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class Script:
                 self.command(word)
             else:
                 raise self.error(f"unknown command {word!r} (known: table, add, insert, delete, flush)")
+        problem = fault(self.ruleset)
+        if problem:
+            raise ConfigError(problem, place=Place(self.file))
         return self.ruleset
 
     # ---- tokens ---------------------------------------------------------------------------
@@ -147,6 +150,7 @@ class Script:
             ("add", "chain"): self.add_chain,
             ("flush", "chain"): self.flush_chain,
             ("delete", "chain"): self.delete_chain,
+            ("delete", "rule"): self.delete_rule,
             ("add", "rule"): lambda: self.add_rule(first=False),
             ("insert", "rule"): lambda: self.add_rule(first=True),
         }
@@ -179,6 +183,17 @@ class Script:
         key = self.known_table()
         self.chain(key, self.next("the chain's name"), body=self.take("{"))
 
+    def delete_rule(self) -> None:
+        """By the handle that the device reported; a rule read from text has none and so cannot be named."""
+        key, name = self.known_chain()
+        self.expect("handle")
+        text = self.next("the handle")
+        rules = self.ruleset.tables[key][name].rules
+        kept = [rule for rule in rules if str(rule.handle) != text]
+        if len(kept) != len(rules) - 1 or not text.isdecimal():
+            raise self.error(f"there is no rule with handle {text} in chain {name}")
+        self.ruleset = self.ruleset.with_rules(key, name, kept)
+
     def add_rule(self, *, first: bool) -> None:
         key, name = self.known_chain()
         rule = self.rule(key)
@@ -208,16 +223,19 @@ class Script:
         rules, base = list(chain.rules), chain.base
         while self.skip_ends() and not self.take("}"):
             if self.take("type"):
-                base = self.base(key[0])
+                base = self.base(key[0], chain)
+                self.end()
             elif self.take("policy"):
                 base = self.policy(base)
+                self.end()
             else:
                 rules.append(self.rule(key))
         if self.tokens[self.at - 1].text != "}":
             raise self.error(f"chain {name} is not closed")
         self.ruleset = self.ruleset.with_chain(key, Chain(name, base, tuple(rules)))
 
-    def base(self, family: str) -> Base:
+    def base(self, family: str, known: Chain) -> Base:
+        """The line that hooks a chain; an existing one can only be given another policy, and keeps its own without."""
         kind = self.next("the chain's type")
         self.expect("hook")
         hook = self.next("the hook")
@@ -226,7 +244,9 @@ class Script:
         device = self.next("the device") if self.take("device") else ""
         self.expect("priority")
         priority = self.priority(family)
-        base = Base(kind, hook, priority, "accept", device)
+        base = Base(kind, hook, priority, known.base.policy if known.base else "accept", device)
+        if (known.base and known.base != base) or (known.rules and not known.base):
+            raise self.error(f"chain {known.name} exists, and is hooked otherwise")
         if self.take(";") and self.take("policy"):
             return self.policy(base)
         return base
@@ -256,8 +276,8 @@ class Script:
         reader = RuleReader(self, f"{key[0]} {key[1]}")
         return reader.read(f"{self.file}:{line}")
 
-    def values(self) -> list[str]:
-        """One value, a list with commas, or an anonymous set."""
+    def values(self, *, commas: bool = False) -> list[str]:
+        """One value or an anonymous set; a list with commas only where nft knows one."""
         if self.take("{"):
             found = []
             while not self.take("}"):
@@ -267,8 +287,10 @@ class Script:
                 if not self.take(",") and (one := self.peek()) is not None and one.text not in ("}", "\n"):
                     raise self.error(f"expected ',' or '}}', found {one.text!r}")
                 self.take("\n")
+            if not found:
+                raise self.error("an empty set is not understood")
             return found
         found = [self.next("a value")]
-        while self.take(","):
+        while commas and self.take(","):
             found.append(self.next("a value"))
         return found
