@@ -130,7 +130,7 @@ def _row(cells: Mapping[str, str], names: Mapping[str, frozenset[str]], place: P
     protocol = cells["protocol"]
     if protocol != ALL and protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r} (choose {', '.join(PROTOCOLS)} or *)", place=place)
-    protocols = PROTOCOLS if protocol == ALL else (protocol,)
+    protocols: tuple[str, ...] = PROTOCOLS if protocol == ALL else (protocol,)
     if cells["port"] != ALL:
         protocols = tuple(one for one in protocols if one != "icmp")
         if not protocols:

@@ -190,8 +190,10 @@ def measure(
         with Nflog(devices, group=group) as nflog, Taps(devices, switches=switches) as taps:
             found = probe(some, hosts, timeout=wait, watchers=[*nflog, *taps], arrivals=arrivals)
             time.sleep(SETTLE)
-            for watcher in (nflog, taps, *([arrivals] if arrivals else [])):
-                watcher.drain()
+            nflog.drain()
+            taps.drain()
+            if arrivals is not None:
+                arrivals.drain()
             return [_live(one, nflog, taps, arrivals) for one in found]
 
     measured = once(probes, timeout)
