@@ -25,16 +25,16 @@ PROOF_FAILED = 4
 @json_option
 def verify(inventory: Path, configs: Path | None, as_json: bool) -> int:
     """Prove that every device does exactly what its policy asks; exit 4 with witnesses where one does not."""
-    from toolkit.verify.configs import read_configs, verify_states
+    from toolkit.verify.configs import read_configs, verify_live, verify_states
 
     work = Work(inventory)
     if configs is not None:
         states = read_configs(work.site, work.finder, work.policies, configs)
+        proofs = verify_states(work.site, work.finder, work.policies, states, work.space)
     else:
         from toolkit.cli._live import read_states
 
-        states = dict(read_states(work))
-    proofs = verify_states(work.site, work.finder, work.policies, states, work.space)
+        proofs = verify_live(work.policies, read_states(work), work.space)
     ok = all(proof.equivalent for proof in proofs)
     if as_json:
         print_json({"ok": ok, "devices": [proof_row(proof) for proof in proofs]})

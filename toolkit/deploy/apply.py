@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from toolkit.deploy.inventory import results
 from toolkit.deploy.journal import Journal, Step, lock
 from toolkit.deploy.plan import check_certificate
-from toolkit.deploy.session import load_filter, read_file, read_filter, run_command, save_startup
+from toolkit.deploy.session import end_session, load_filter, read_file, read_filter, run_command, save_startup
 from toolkit.deploy.sessions import LIST_COMMAND, end_command, read_sessions
 from toolkit.errors import DeployError, ToolkitError
 from toolkit.platforms import get
@@ -70,9 +70,11 @@ class Target:
             DeployError: a device cannot be read, or its filter is not fully understood.
         """
         chosen = self.some(devices)
+        if not chosen.inventory.hosts:
+            return {}
         if fresh:
             for host in chosen.inventory.hosts.values():
-                host.close_connections()
+                end_session(host)
         outputs = results(chosen.run(task=read_filter))
         return {
             device: get(str(chosen.inventory.hosts[device].platform)).parse_running(
@@ -88,7 +90,8 @@ class Target:
 
     def close(self) -> None:
         """End all sessions."""
-        self.nornir.close_connections(on_failed=True)
+        for host in self.nornir.inventory.hosts.values():
+            end_session(host)
 
 
 def apply(

@@ -100,6 +100,17 @@ def run_command(task: Task, command: str, text: str = "") -> str:
     return output
 
 
+def end_session(host: Any) -> None:
+    """End a host's SSH session at once.
+
+    Netmiko's own good-bye types into a shell that was never used here, and waits ten seconds for an answer
+    where the prompt of that shell looks like a privileged one.
+    """
+    plugin = host.connections.pop("netmiko", None)
+    if plugin is not None:
+        plugin.connection.paramiko_cleanup()
+
+
 def _read(channel: Any) -> tuple[str, str]:
     """Both streams to their end; a full pipe on one of them cannot block the other."""
     output, errors = bytearray(), bytearray()

@@ -1,0 +1,79 @@
+"""What the verbs share that talk to devices: the target, running states, a plan from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.deploy import Connection, Target, make_plan, open_nornir, save_plan
+from toolkit.platforms import get
+from toolkit.platforms.base import ConnState
+from toolkit.render import render
+from toolkit.render.proof import prove
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from toolkit.cli._common import Work
+    from toolkit.deploy import Plan
+    from toolkit.net import Packet
+    from toolkit.platforms.base import FilterState
+    from toolkit.render import Rendered
+
+RUNS = Path("runs")
+LOGIN = Connection()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what it was made from."""
+
+    plan: Plan
+    folder: Path
+    running: Mapping[str, FilterState]
+    rendered: Mapping[str, Rendered]
+
+
+def make_target(work: Work, connection: Connection = LOGIN) -> Target:
+    """The devices of a site, judged by the policy of the site."""
+
+    def verify(device: str, state: FilterState) -> Sequence[str]:
+        proof = prove(work.policies[device], state, state.without_owned(), work.space)
+        return [str(witness) for witness in proof.witnesses]
+
+    def stale(device: str, packet: Packet, state: FilterState) -> bool:
+        policy = work.policies[device]
+        if packet not in work.space.union(policy.scope):
+            return False
+        decisions = [state.decide(acl.interface, packet, ConnState.NEW) for acl in policy.acls]
+        return all(one.action == "deny" for one in decisions)
+
+    return Target(work.site, work.finder, open_nornir(work.site, connection), verify, stale)
+
+
+def read_states(work: Work, connection: Connection = LOGIN) -> Mapping[str, FilterState]:
+    """Running filters of all devices.
+
+    Raises:
+        DeployError: a device cannot be read.
+    """
+    target = make_target(work, connection)
+    try:
+        return target.read(work.policies)
+    finally:
+        target.close()
+
+
+def plan_change(work: Work, target: Target, runs: Path = RUNS) -> Planned:
+    """Read the devices, render against what they have, and bind the difference into a saved plan."""
+    running = target.read(work.policies)
+    rendered = {
+        device: render(work.site, work.finder, policy, running[device].without_owned(), work.space)
+        for device, policy in work.policies.items()
+    }
+    changes = {
+        device: get(one.candidate.platform).change(one.candidate, running[device]) for device, one in rendered.items()
+    }
+    plan = make_plan(work.site, rendered, running, changes)
+    return Planned(plan, save_plan(plan, runs, running), running, rendered)

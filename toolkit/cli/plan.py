@@ -1,0 +1,69 @@
+"""`toolkit plan`: what would change, without sending anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli._common import Work, inventory_option, json_option, note, print_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from toolkit.deploy import Plan
+
+CHANGES_PENDING = 3
+
+
+@click.command()
+@click.option("--diff/--no-diff", default=True, help="Print what would change on each device.")
+@inventory_option
+@json_option
+def plan(inventory: Path, diff: bool, as_json: bool) -> int:
+    """Read the devices and say what would change, in which order, and how to undo it; exit 3 when something would."""
+    from toolkit.cli._live import make_target, plan_change
+
+    work = Work(inventory)
+    target = make_target(work)
+    try:
+        planned = plan_change(work, target)
+    finally:
+        target.close()
+    if as_json:
+        print_json({**plan_row(planned.plan), "folder": str(planned.folder)})
+    else:
+        print_plan(planned.plan, diff=diff)
+        note(f"plan {planned.plan.id} is in {planned.folder}; nothing was sent")
+    return CHANGES_PENDING if planned.plan.changed else 0
+
+
+def plan_row(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON."""
+    return {
+        "id": plan.id,
+        "fingerprint": plan.fingerprint,
+        "phase": plan.phase,
+        "waves": [list(wave) for wave in plan.waves],
+        "changed": list(plan.changed),
+        "devices": [
+            {"device": c.device, "platform": c.platform, "diff": c.diff, "apply": c.apply, "rollback": c.rollback}
+            for c in plan.changes
+        ],
+    }
+
+
+def print_plan(plan: Plan, *, diff: bool) -> None:
+    """A plan for people."""
+    print(f"plan {plan.id} (phase {plan.phase})")
+    for number, wave in enumerate(plan.waves, 1):
+        print(f"  wave {number}: {', '.join(wave)}")
+    for change in plan.changes:
+        if change.is_empty:
+            print(f"{change.device}: no change")
+            continue
+        added = sum(line.startswith("+") and not line.startswith("+++") for line in change.diff.splitlines())
+        removed = sum(line.startswith("-") and not line.startswith("---") for line in change.diff.splitlines())
+        print(f"{change.device}: {added} lines added, {removed} removed")
+        if diff:
+            print(change.diff, end="")
