@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Entry = tuple[Action, "Box"]
 Seen = tuple[tuple[int, ...], tuple[int, ...]]  # positions reached, positions that matter
 
-DEFAULT_BUDGET: Final = 50_000_000
+DEFAULT_BUDGET: Final = 20_000_000
 TWICE: Final = 2
 
 
@@ -64,7 +64,7 @@ def dead_entries(
     """Every entry whose removal changes nothing, in the order of the list.
 
     Raises:
-        BudgetError: the entries overlap so much that `budget` steps (about 3 million a second) do not suffice.
+        BudgetError: the entries overlap so much that `budget` steps (about a million a second) do not suffice.
     """
     with space.diagram.budget(budget):
         return _Analysis(space, entries, default).dead()

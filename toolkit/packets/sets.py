@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from toolkit.net import ICMP, MAX_OCTET, MAX_PORT, TCP, UDP, Action
-from toolkit.packets.box import ACK, FULL, MAXIMA, NOT_FRAGMENT, Box, Interval, meaning, packet_of, point
+from toolkit.packets.box import ACK, FRAGMENTS, FULL, MAXIMA, NOT_FRAGMENT, Box, Interval, meaning, packet_of, point
 from toolkit.packets.diagram import ALL, NONE, Diagram, Operation
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ DPORT: Final = 3
 # Unicast without 0.0.0.0/8 and loopback: addresses that an ordinary host sends from and to.
 HOSTS: Final[tuple[Interval, ...]] = ((1 << 24, (127 << 24) - 1), (128 << 24, (224 << 24) - 1))
 ANY_TARGET: Final[tuple[Interval, ...]] = ((1 << 24, (127 << 24) - 1), (128 << 24, MAXIMA[DST] - 1))
+ANYWHERE: Final[tuple[Interval, ...]] = (FULL[DST],)
 HIGH_PORTS: Final[Interval] = (1024, MAX_PORT)
 REAL_PORTS: Final[Interval] = (1, MAX_PORT)
 ECHO: Final[Interval] = (8 << 8, 8 << 8)
@@ -84,6 +85,11 @@ class Space:
         return known
 
     @cached_property
+    def fragments(self) -> PacketSet:
+        """All non-initial fragments."""
+        return self.union([Box(flags=FRAGMENTS)])
+
+    @cached_property
     def easy(self) -> tuple[PacketSet, ...]:
         """Sets to look for a witness in, the easiest packets to send first."""
         return tuple(
@@ -91,7 +97,13 @@ class Space:
                 Box(kind.protocol, dst, src, kind.dport, kind.sport, kind.flags)
                 for dst, src in product(targets, sources)
             )
-            for targets, sources in ((HOSTS, HOSTS), (ANY_TARGET, HOSTS), ((FULL[DST],), (FULL[SRC],)))
+            for targets, sources in (
+                (HOSTS, HOSTS),
+                (ANY_TARGET, HOSTS),
+                (ANYWHERE, HOSTS),
+                (HOSTS, ANYWHERE),
+                (ANYWHERE, ANYWHERE),
+            )
             for kind in EASY
         )
 
@@ -151,9 +163,21 @@ class PacketSet:
         return packet_of((protocol, dst, src, dport, sport, flags))
 
     def boxes(self) -> Iterator[Box]:
-        """Disjoint boxes that together are the set."""
-        for intervals in self.space.diagram.boxes(self.node):
-            yield Box(*intervals)
+        """Disjoint boxes that together are the set, also when they are read as entries again.
+
+        Fragments get boxes of their own, without ports, unless other packets fill the very same box.
+        """
+        diagram = self.space.diagram
+        fragments = {found[:DPORT]: found for found in diagram.boxes((self & self.space.fragments).node)}
+        any_ports = tuple((0, top) for top in diagram.maxima[DPORT:FIVE_TUPLE])
+        for found in diagram.boxes((self - self.space.fragments).node):
+            protocol, dst, src, dport, sport, flags = found
+            if (dport, sport, flags) == (*any_ports, NOT_FRAGMENT) and found[:DPORT] in fragments:
+                del fragments[found[:DPORT]]
+                flags = FULL[FIVE_TUPLE]
+            yield Box(protocol, dst, src, dport, sport, flags)
+        for found in fragments.values():
+            yield Box(*found)
 
     def count(self) -> int:
         """Number of five-tuples (protocol, addresses, ports) that some packet of the set has.
