@@ -141,6 +141,8 @@ def _occupied(lab):
         assert [each.outcome for each in found] == [Outcome.REFUSED, Outcome.ANSWERED]
     (found,) = probe([one("a", "b", "tcp", 81)], lab.hosts)
     assert found.outcome is Outcome.REFUSED
+    with Listeners(lab.hosts, tcp=(80, 81), leave={"b": {81}}) as polite:
+        assert polite.occupied == (("b", "tcp", 81),)
 
 
 def test_bad_probes_are_refused_with_the_valid_choices():

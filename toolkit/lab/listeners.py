@@ -41,7 +41,8 @@ class Listeners:
 
     `occupied` lists the (host, protocol, port) that were left to the services holding them. `arrived` holds
     the UDP flows seen so far; `drain` reads those reported since. UDP ports in `silent` take datagrams
-    and answer none, as one-way protocols do.
+    and answer none, as one-way protocols do. `leave` names TCP ports per host that a real service has or
+    is about to open, so that none of them finds its port taken.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Listeners:
         tcp: Collection[int] = (),
         udp: Collection[int] = (),
         silent: Collection[int] = (),
+        leave: Mapping[str, Collection[int]] | None = None,
     ) -> None:
         orders = {
             "namespaces": dict(namespaces),
             "tcp": sorted(set(tcp)),
             "udp": sorted({*udp, *silent}),
             "silent": sorted(set(silent)),
+            "leave": {host: sorted(set(ports)) for host, ports in (leave or {}).items()},
         }
         root = str(Path(toolkit.__file__).parent.parent)
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
@@ -152,9 +155,13 @@ class _Server:
         """Open all sockets, each in its host's namespace."""
         self.silent = frozenset(orders["silent"])
         for host, fd in orders["namespaces"].items():
+            left = orders["leave"].get(host, ())
             with network(fd):
                 for port in orders["tcp"]:
-                    self._open(host, "tcp", port)
+                    if port in left:
+                        self.occupied.append((host, "tcp", port))
+                    else:
+                        self._open(host, "tcp", port)
                 for port in orders["udp"]:
                     self._open(host, "udp", port)
 

@@ -19,12 +19,12 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import LabError
 from toolkit.lab.namespaces import enter_network
+from toolkit.lab.probes import Arrivals, Observation, Outcome, Probe
 from toolkit.lab.wire import (
     ECHO_REPLY,
     IP_PKTINFO,
@@ -38,10 +38,12 @@ from toolkit.lab.wire import (
     icmp_error,
     network,
 )
-from toolkit.net import ICMP, PROTOCOL_NUMBERS, Verdict
+from toolkit.net import ICMP, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+__all__ = ["Arrivals", "Observation", "Outcome", "Probe", "probe"]
 
 FIRST_SPORT: Final = 20000
 SPORTS: Final = 40000
@@ -54,73 +56,6 @@ RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 # Numbers go on from call to call: a port used again too soon would meet the connection tracking of its last use.
 _numbers = itertools.count(secrets.randbelow(SPORTS))
-
-
-class Outcome(StrEnum):
-    """What a probe met."""
-
-    ANSWERED = "answered"  # TCP handshake completed, UDP or echo reply received
-    ARRIVED = "arrived"  # a one-way datagram reached the listener
-    REFUSED = "refused"  # reset or port unreachable, sent by the destination: the path is open, the port closed
-    REJECTED = "rejected"  # ICMP error from a device on the way
-    UNROUTED = "unrouted"  # the source itself has no way to the destination
-    SILENT = "silent"  # nothing came back in time
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict that this outcome alone supports."""
-        if self in (Outcome.ANSWERED, Outcome.ARRIVED, Outcome.REFUSED):
-            return Verdict.PERMITTED
-        return Verdict.DENIED if self is Outcome.REJECTED else Verdict.INCONCLUSIVE
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One probe. `protocol` is tcp, udp or icmp (echo; `port` is then 0).
-
-    `source_address` None lets the source's routing choose; `sport` 0 lets the prober choose. A `one_way`
-    probe expects no reply, so its arrival at the listener counts. `expect_hint` permitted asks for a second,
-    more patient try before silence is believed.
-    """
-
-    source: str
-    source_address: IPv4Address | None
-    destination: str
-    destination_address: IPv4Address
-    protocol: str
-    port: int = 0
-    sport: int = 0
-    one_way: bool = False
-    expect_hint: Verdict | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What became of a probe: `probe` has source address and source port filled in, `seconds` is its duration.
-
-    `detail` says who sent an ICMP error and of which type and code.
-    """
-
-    probe: Probe
-    outcome: Outcome
-    seconds: float
-    detail: str = ""
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict that the outcome alone supports."""
-        return self.outcome.verdict
-
-    @property
-    def key(self) -> FlowKey:
-        """Key of the probe's first packet, to look for evidence."""
-        return _key(self.probe)
-
-
-class Arrivals(Watcher, Protocol):
-    """Where the arrival of UDP datagrams is reported (`listeners.Listeners`)."""
-
-    arrived: set[FlowKey]
 
 
 def probe(
@@ -183,11 +118,6 @@ def _many_files() -> Iterator[int]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def _key(one: Probe) -> FlowKey:
-    source = "" if one.source_address is None else str(one.source_address)
-    return FlowKey(source, str(one.destination_address), PROTOCOL_NUMBERS[one.protocol], one.sport, one.port)
-
-
 @dataclass(slots=True, eq=False)
 class _Flight:
     """A probe on its way."""
@@ -241,7 +171,7 @@ class _Engine:
                 self.here = one.source
             flight = self._icmp(index, one) if one.protocol == "icmp" else self._socket(index, one)
             if flight is not None:
-                key = _key(flight.probe)
+                key = flight.probe.key
                 self.flights[key] = flight
                 if one.one_way:
                     self.one_way.add(key)
@@ -379,7 +309,7 @@ class _Engine:
                 self._finish(flight, Outcome.SILENT, "")
 
     def _finish(self, flight: _Flight, outcome: Outcome, detail: str) -> None:
-        self.flights.pop(_key(flight.probe), None)
+        self.flights.pop(flight.probe.key, None)
         self.found[flight.index] = Observation(flight.probe, outcome, time.monotonic() - flight.started, detail)
         if flight.sock is not None:
             if flight.sock.fileno() in self.selector.get_map():

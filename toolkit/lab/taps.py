@@ -24,7 +24,7 @@ SOL_PACKET: Final = 263
 PACKET_STATISTICS: Final = 6
 SO_ATTACH_FILTER: Final = 26
 SNAPSHOT: Final = 96  # bytes: IPv4 header with options, and ports
-UNTAPPED: Final = frozenset({"lo", "eth0"})  # eth0 is the management interface
+UNTAPPED: Final = frozenset({"lo", "eth0"})  # eth0 is the management interface of every device
 
 # Classic BPF on a cooked socket, so offset 0 is the IPv4 header. (code, jump if true, jump if false, k)
 _ACCEPT: Final = (0x06, 0, 0, SNAPSHOT)
