@@ -13,7 +13,9 @@ from toolkit.net import ICMP, TCP, WITH_PORTS, Action
 from toolkit.packets import FULL, NOT_FRAGMENT, Box
 from toolkit.platforms._nft_model import (
     ETHER_IP,
+    ETHER_TYPES,
     NFPROTO_IPV4,
+    NFPROTO_IPV6,
     NUMBER_FIELDS,
     Chain,
     Match,
@@ -90,6 +92,34 @@ class View:
                 rest = [p for name, prefixes in self.context.domains.items() if name not in named for p in prefixes]
                 if any(a.overlaps(b) for a in ours for b in rest):
                     raise ConfigError("oifname names one of several equal-cost interfaces", place=place)
+
+    def filters_ipv6(self) -> bool:
+        """Whether IPv6 that no rule permits is dropped: by a policy, or by a rule that asks for nothing more."""
+        bridged = self.context.node.interfaces[self.interface].bridge is not None
+        families = ("bridge", "netdev") if bridged else ("inet", "ip6", "netdev")
+        for key, chains in self.ruleset.tables.items():
+            for chain in chains.values():
+                base = chain.base
+                if base is None or key[0] not in families or base.hook not in HOOK_ORDER:
+                    continue
+                if base.hook == "ingress" and base.device != self.interface:
+                    continue
+                if base.policy == "drop" or any(self._denies_ipv6(rule) for rule in chain.rules):
+                    return True
+        return False
+
+    def _denies_ipv6(self, rule: Rule) -> bool:
+        """Whether a rule drops every IPv6 packet of the interface."""
+        if rule.verdict not in ("drop", "reject"):
+            return False
+        values = {"nfproto": NFPROTO_IPV6, "ether type": ETHER_TYPES["ip6"]}
+        for one in rule.matches:
+            if one.field == "iifname":
+                if (self.interface in one.values) == one.negated:
+                    return False
+            elif one.field not in values or not _holds(one, values[one.field]):
+                return False
+        return True
 
     # ---- as a set -------------------------------------------------------------------------
 

@@ -11,40 +11,20 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from toolkit.errors import PolicyError
-from toolkit.net import ANY_PORT, ANYWHERE, Action
-from toolkit.packets import Space
 from toolkit.platforms._nft_eval import View
 from toolkit.platforms._nft_json import read_listing
-from toolkit.platforms._nft_model import (
-    ETHER_IP,
-    NFPROTO_IPV4,
-    Base,
-    Chain,
-    Match,
-    Rule,
-    Ruleset,
-    make_rule,
-    write_rule,
-    write_ruleset,
-    write_table,
-)
+from toolkit.platforms._nft_model import Chain, Ruleset, write_rule, write_ruleset, write_table
+from toolkit.platforms._nft_render import jump_rule, jump_stands, jumps, place, render
 from toolkit.platforms._nft_text import apply_script
 from toolkit.platforms.base import CandidateConfig, ChangeSet, ConnState, Decision, DeviceContext, FilterState
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from toolkit.net import Packet
-    from toolkit.packets import PacketSet
-    from toolkit.platforms._nft_model import TableKey
-    from toolkit.policy import Ace, DevicePolicy
-
-# After the usual filter chains: what another team drops is dropped before it is counted by us.
-OWN_PRIORITY: Final = 10
-COMMENT_LIMIT: Final = 127
-LOG_PREFIX_LIMIT: Final = 60
+    from toolkit.packets import PacketSet, Space
+    from toolkit.policy import DevicePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +42,30 @@ class NftState:
         """See `FilterState`."""
         return View(self.ruleset, self.context, interface, state).decide(packet)
 
+    def filters_ipv6(self, interface: str) -> bool:
+        """Whether IPv6 that no rule permits is dropped for packets entering by an interface."""
+        return View(self.ruleset, self.context, interface, ConnState.NEW).filters_ipv6()
+
     def fingerprint(self) -> str:
         """See `FilterState`."""
         return hashlib.sha256(write_ruleset(self.ruleset, comments=False).encode()).hexdigest()
 
     def owned(self) -> NftState | None:
         """See `FilterState`; in *jump* mode our chain and the rule that jumps to it."""
-        key, name = _place(self.context)
+        key, name = place(self.context)
         tables = self.ruleset.tables
         if self.context.node.filter.mode is Ownership.OWN:
             return NftState(self.context, Ruleset({key: tables[key]})) if key in tables else None
         ours = tables.get(key, {}).get(name)
-        jumps = _jumps(self.ruleset, self.context)
-        if ours is None and not jumps:
+        leading = tuple(rule for _, _, rule in jumps(self.ruleset, self.context))
+        if ours is None and not leading:
             return None
-        chains = {name: ours or Chain(name), JUMPS: Chain(JUMPS, None, jumps)}
+        chains = {name: ours or Chain(name), JUMPS: Chain(JUMPS, None, leading)}
         return NftState(self.context, Ruleset({key: chains}))
 
     def without_owned(self) -> NftState:
         """The state as if the toolkit had never been there."""
-        key, name = _place(self.context)
+        key, name = place(self.context)
         if self.context.node.filter.mode is Ownership.OWN:
             return NftState(self.context, self.ruleset.with_table(key, None))
         if key not in self.ruleset.tables:
@@ -107,7 +91,12 @@ class LinuxNftables:
     name: ClassVar[str] = "linux_nftables"
     show_commands: ClassVar[tuple[str, ...]] = ("/usr/sbin/nft -j list ruleset",)
     load_command: ClassVar[str] = "/usr/sbin/nft -f -"
-    failure_indicators: ClassVar[tuple[str, ...]] = ("Error:", "syntax error", "Operation not permitted")
+    failure_indicators: ClassVar[tuple[str, ...]] = (
+        "Error:",
+        "syntax error",
+        "No such file or directory",
+        "Operation not permitted",
+    )
 
     def empty(self, context: DeviceContext) -> NftState:
         """A device without any ruleset."""
@@ -123,17 +112,8 @@ class LinuxNftables:
 
     def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
         """Our table, or our chain in the foreign one; refused where it would not do what the policy asks."""
-        state = NftState(running.context, _ruleset(running)).without_owned()
-        if policy.ownership is Ownership.EXTEND:
-            message = f"{policy.device}: mode extend is not how nftables is extended; use jump, with table and chain"
-            raise PolicyError(message)
-        _refuse_foreign_denies(policy, state)
-        if policy.ownership is Ownership.JUMP:
-            text, names = _render_jump(policy, state)
-        else:
-            text, names = _render_own(policy, state), tuple(acl.name for acl in policy.acls)
-        bindings = {acl.interface: (acl.name,) if policy.ownership is Ownership.OWN else names for acl in policy.acls}
-        return CandidateConfig(policy.device, self.name, text, names, bindings)
+        now = NftState(running.context, _ruleset(running))
+        return render(policy, now.context, now.ruleset, now.without_owned().ruleset)
 
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
         """What to send; nothing where the device has it already."""
@@ -152,8 +132,9 @@ class LinuxNftables:
             )
         )
         apply = candidate.text
-        if _jumps(now.ruleset, now.context) and now.context.node.filter.mode is Ownership.JUMP:
-            apply = "".join(line for line in apply.splitlines(keepends=True) if not line.startswith("insert rule"))
+        if now.context.node.filter.mode is Ownership.JUMP and jumps(now.ruleset, now.context):
+            lines = [line for line in apply.splitlines(keepends=True) if not line.startswith("insert rule")]
+            apply = "".join(lines) + _jump_lines(now)
         return ChangeSet(candidate.device, apply, self.restore(now, goal), self.startup(goal), diff)
 
     def restore(self, target: FilterState, running: FilterState) -> str:
@@ -171,20 +152,16 @@ class LinuxNftables:
         return {path: self._script(one, one.without_owned()) if one.owned() else None}
 
     def _script(self, goal: NftState, now: NftState) -> str:
-        key, name = _place(goal.context)
+        key, name = place(goal.context)
         if goal.context.node.filter.mode is Ownership.OWN:
             drop = f"table {key[0]} {key[1]} {{\n}}\ndelete table {key[0]} {key[1]}\n"
             return drop + (write_table(key, goal.ruleset.tables[key]) if goal.owned() else "")
         table = f"{key[0]} {key[1]}"
-        entry = goal.context.node.filter.chain
-        jumps = _jumps(now.ruleset, now.context)
         if goal.owned() is None:
-            gone = [f"delete rule {table} {entry} handle {rule.handle or '<handle>'}" for rule in jumps]
-            return "\n".join([*gone, f"flush chain {table} {name}", f"delete chain {table} {name}", ""])
+            return f"{_drop_jumps(now)}flush chain {table} {name}\ndelete chain {table} {name}\n"
         lines = [f"add chain {table} {name}", f"flush chain {table} {name}"]
         body = write_table(key, {name: goal.ruleset.tables[key][name]})
-        insert = "" if jumps else f"insert rule {table} {entry} {write_rule(_jump_rule(goal.context))}\n"
-        return "\n".join([*lines, body]) + insert
+        return "\n".join([*lines, body]) + _jump_lines(now)
 
 
 PLATFORM = LinuxNftables()
@@ -197,126 +174,29 @@ def _ruleset(state: FilterState) -> Ruleset:
 
 
 def _owned_text(state: NftState) -> str:
+    """What is ours, and where the jumps to it stand, which decides as well."""
     owned = state.owned()
-    return "" if owned is None else owned.text()
+    if owned is None:
+        return ""
+    if state.context.node.filter.mode is Ownership.OWN:
+        return owned.text()
+    found = [f"# jump at rule {number} of chain {chain}\n" for chain, number, _ in jumps(state.ruleset, state.context)]
+    return owned.text() + "".join(found)
 
 
-def _place(context: DeviceContext) -> tuple[TableKey, str]:
-    """(table, chain) of ours on a device."""
-    if context.node.filter.mode is Ownership.OWN:
-        bridged = any(interface.bridge for interface in context.node.interfaces.values())
-        return ("bridge" if bridged else "inet", context.prefix), "forward"
-    where = context.node.filter
-    return (where.family, where.table or ""), f"{context.prefix}_forward"
+def _drop_jumps(now: NftState) -> str:
+    """Delete lines for all jumps to our chain; the handles of those not yet on a device are left open."""
+    key, _ = place(now.context)
+    return "".join(
+        f"delete rule {key[0]} {key[1]} {chain} handle {rule.handle or '<handle>'}\n"
+        for chain, _, rule in jumps(now.ruleset, now.context)
+    )
 
 
-def _jumps(ruleset: Ruleset, context: DeviceContext) -> tuple[Rule, ...]:
-    """Rules of the foreign chain that jump to ours."""
-    key, name = _place(context)
-    chain = ruleset.tables.get(key, {}).get(context.node.filter.chain or "")
-    return () if chain is None else tuple(rule for rule in chain.rules if rule.target == name)
-
-
-def _jump_rule(context: DeviceContext) -> Rule:
-    return make_rule((), "jump", f"{context.prefix}_forward", comment=f"{context.prefix}: one chain of ours")
-
-
-def _render_own(policy: DevicePolicy, state: NftState) -> str:
-    key, _ = _place(state.context)
-    base = Base("filter", "forward", OWN_PRIORITY)
-    rules = []
-    if policy.stateful:
-        known = Match.words("ct state", ("established", "related"))
-        rules.append(make_rule((known,), "accept", comment="answers of known connections"))
-    rules += [make_rule((Match.words("iifname", (acl.interface,)),), "jump", acl.name) for acl in policy.acls]
-    chains = {"forward": Chain("forward", base, tuple(rules))}
-    for acl in policy.acls:
-        chains[acl.name] = Chain(acl.name, None, tuple(_rule(ace, acl.name, policy, key[0]) for ace in acl.entries))
-    table = f"{key[0]} {key[1]}"
-    head = f"# {policy.device}: table {table} is owned by the toolkit and replaced as a whole\n"
-    return f"{head}table {table} {{\n}}\ndelete table {table}\n{write_table(key, chains)}"
-
-
-def _render_jump(policy: DevicePolicy, state: NftState) -> tuple[str, tuple[str, ...]]:
-    key, name = _place(state.context)
-    entry = state.context.node.filter.chain or ""
-    foreign = state.ruleset.tables.get(key, {}).get(entry)
-    table = f"{key[0]} {key[1]}"
-    if foreign is None or foreign.base is None:
-        raise PolicyError(f"{policy.device}: there is no base chain {entry!r} in table {table} to jump from")
-    rules = [
-        _rule(ace, acl.name, policy, key[0], acl.interface)
-        for acl in policy.acls
-        for ace in acl.entries
-        if ace.action is Action.PERMIT
-    ]
-    body = write_table(key, {name: Chain(name, None, tuple(rules))})
-    head = f"# {policy.device}: chain {name} in table {table} is owned by the toolkit, the rest is not touched\n"
-    insert = f"insert rule {table} {entry} {write_rule(_jump_rule(state.context))}\n"
-    return f"{head}add chain {table} {name}\nflush chain {table} {name}\n{body}{insert}", (name,)
-
-
-def _rule(ace: Ace, acl: str, policy: DevicePolicy, family: str, interface: str | None = None) -> Rule:
-    matches = list(_matches(ace, family))
-    if interface is not None:
-        matches.append(Match.words("iifname", (interface,)))
-    log = f"{policy.device}:{acl}"[:LOG_PREFIX_LIMIT] if ace.log else ""
-    comment = ace.comment.replace('"', "'")[:COMMENT_LIMIT]
-    return make_rule(matches, "accept" if ace.action is Action.PERMIT else "drop", comment=comment, log=log)
-
-
-def _matches(ace: Ace, family: str) -> Iterator[Match]:
-    service = ace.service
-    if service.protocol is not None:
-        yield Match.numbers("protocol", [(service.protocol, service.protocol)])
-    for name, prefixes in (("ip saddr", ace.sources), ("ip daddr", ace.destinations)):
-        if ANYWHERE not in prefixes:
-            yield Match.numbers(name, [(int(p.network_address), int(p.broadcast_address)) for p in prefixes])
-    if ANYWHERE in ace.sources and ANYWHERE in ace.destinations:
-        # Without an address to look at, the rule would catch ARP and IPv6 too.
-        guard = ("ether type", ETHER_IP) if family == "bridge" else ("nfproto", NFPROTO_IPV4)
-        yield Match.numbers(guard[0], [(guard[1], guard[1])])
-    for name, ports in (("sport", ace.sport), ("dport", service.ports)):
-        if ports != ANY_PORT:
-            yield Match.numbers(name, [(ports.first, ports.last)])
-    if service.icmp is not None:
-        yield Match.numbers("icmp type", [(service.icmp.type, service.icmp.type)])
-        if service.icmp.code is not None:
-            yield Match.numbers("icmp code", [(service.icmp.code, service.icmp.code)])
-    if ace.established:
-        yield Match.numbers("tcp established", [(1, 1)])
-
-
-def _refuse_foreign_denies(policy: DevicePolicy, state: NftState) -> None:
-    """A required flow that another team denies on purpose is theirs to discuss, unless the operator says so.
-
-    In *own* mode no permit of ours can undo a foreign drop. In *jump* mode ours come first, so only the
-    foreign default (a last rule that matches everything, or the policy) may be overtaken silently.
-    """
-    space = Space()
-    for interface, required in policy.required.items():
-        asked = space.union(box for box, _ in required.initiating)
-        denied = asked - state.permitted(space, interface, ConnState.NEW)
-        for _ in range(len(policy.acls) * 100):
-            packet = denied.witness()
-            if packet is None:
-                break
-            decision = state.decide(interface, packet, ConnState.NEW)
-            if policy.ownership is Ownership.JUMP and _is_default(decision, state):
-                denied = denied - space.union(box for box, _ in required.initiating if packet in space.union([box]))
-                continue
-            raise PolicyError(
-                f"{policy.device}: another team denies {packet} ({decision.acl}: {decision.entry}, {decision.place}), "
-                "which is required; settle it with them, or name the rule's comment in filter.override of the device"
-            )
-
-
-def _is_default(decision: Decision, state: NftState) -> bool:
-    if decision.entry.startswith("policy "):
-        return True
-    override = state.context.node.filter.override
-    if any(f'comment "{name}' in decision.entry for name in override):
-        return True
-    family, table, chain = decision.acl.split(" ")
-    last = state.ruleset.tables[family, table][chain].rules[-1]
-    return not last.matches and write_rule(last) == decision.entry
+def _jump_lines(now: NftState) -> str:
+    """What makes our one jump the first rule of the foreign chain; nothing where it is."""
+    if jump_stands(now.ruleset, now.context):
+        return ""
+    key, _ = place(now.context)
+    insert = f"insert rule {key[0]} {key[1]} {now.context.node.filter.chain} {write_rule(jump_rule(now.context))}\n"
+    return _drop_jumps(now) + insert
