@@ -131,7 +131,7 @@ class _Analysis:
     def _neighbours(self, index: int, *, earlier_only: bool) -> list[int]:
         """Other entries that may meet an entry, in the order of the list."""
         box = self.entries[index][1]
-        found = min(self.by_dst.meeting(box.dst), self.by_src.meeting(box.src), key=len)
+        found = set(self.by_dst.meeting(box.dst)).intersection(self.by_src.meeting(box.src))
         return sorted(one for one in found if one < index or (one > index and not earlier_only))
 
 
