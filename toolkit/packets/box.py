@@ -14,7 +14,6 @@ set holds either all points of a packet or none of them, and set operations keep
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,7 @@ from toolkit.errors import InputError
 from toolkit.net import ANY_PORT, ICMP, MAX_OCTET, MAX_PORT, TCP, WITH_PORTS, IcmpKind, Packet, PortRange, protocol_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from ipaddress import IPv4Network
 
     from toolkit.net import Service
@@ -148,15 +147,14 @@ def packet_of(at: Point) -> Packet:
     )
 
 
-@lru_cache(maxsize=65536)
-def meaning(shape: Shape, top_port: Interval) -> tuple[Shape, ...]:
+def meaning(shape: Shape, top_ports: Sequence[int]) -> tuple[Shape, ...]:
     """Disjoint shapes with all points of exactly those packets that a box of this shape matches.
 
-    `top_port` holds the maxima of dport and sport: a condition that reaches them from 0 is none. An ordinary
+    `top_ports` holds the maxima of dport and sport: a condition that reaches them from 0 is none. An ordinary
     box (any that `Box.of` makes) is returned as it is.
     """
     protocol, dport, sport, flags = shape
-    free = (dport[0] == 0 and dport[1] >= top_port[0], sport[0] == 0 and sport[1] >= top_port[1])
+    free = (dport[0] == 0 and dport[1] >= top_ports[0], sport[0] == 0 and sport[1] >= top_ports[1])
     found: list[Shape] = []
     for low, high in _same_fields(protocol):
         matched = _matched_flags(low, flags, free)

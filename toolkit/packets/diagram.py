@@ -67,22 +67,24 @@ class Diagram:
 
     # ---- building -------------------------------------------------------------------------
 
-    def suffix(self, intervals: Sequence[Interval]) -> int | None:
-        """Number of a box; None where it lies outside the maxima. Boxes share what they agree on from a level on."""
-        following = 0
-        for level in range(self.depth - 1, -1, -1):
-            low, high = intervals[level]
-            top = self.maxima[level]
-            if low > top:
-                return None
-            key = (low, min(high, top), following)
-            number = self._suffix_number[level].get(key)
-            if number is None:
-                number = self._suffix_number[level][key] = len(self.suffixes[level])
-                whole = low == 0 and high >= top and self.suffixes[level + 1][following][WHOLE]
-                self.suffixes[level].append((*key, whole))
-            following = number
-        return following
+    def prefixed(self, level: int, interval: Interval, following: int | None) -> int | None:
+        """Number of the suffix that an interval and a suffix of the next level make; 0 is the empty one at the end.
+
+        None where the interval lies outside the maxima, or `following` is None. So boxes share what they agree on
+        from a level on.
+        """
+        low, high = interval
+        top = self.maxima[level]
+        if following is None or low > top:
+            return None
+        high = min(high, top)
+        key = (low, high, following)
+        number = self._suffix_number[level].get(key)
+        if number is None:
+            number = self._suffix_number[level][key] = len(self.suffixes[level])
+            whole = low == 0 and high == top and self.suffixes[level + 1][following][WHOLE]
+            self.suffixes[level].append((low, high, following, whole))
+        return number
 
     def build(self, level: int, items: Items) -> int:
         """Node of what a first-match list permits, over the dimensions from `level` on; the default is deny."""

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from toolkit.net import Packet
+    from toolkit.packets.box import Shape
 
-FIVE_TUPLE: Final = 5  # the dimensions before the flags
+# Levels of the diagram; those before the flags are the five-tuple.
+PROTOCOL: Final = 0
 DST: Final = 1
 SRC: Final = 2
 DPORT: Final = 3
+SPORT: Final = 4
+FLAGS: Final = 5
 
 # Unicast without 0.0.0.0/8 and loopback: addresses that an ordinary host sends from and to.
 HOSTS: Final[tuple[Interval, ...]] = ((1 << 24, (127 << 24) - 1), (128 << 24, (224 << 24) - 1))
@@ -55,6 +59,7 @@ class Space:
         self.empty = PacketSet(self, NONE)
         self.full = PacketSet(self, ALL)
         self._numbers: dict[Box, tuple[int, ...]] = {}
+        self._shapes: dict[Shape, list[tuple[Interval, int | None]]] = {}
 
     def acl(self, entries: Iterable[tuple[Action, Box]], default: Action = Action.DENY) -> PacketSet:
         """What a first-match list of entries permits; `default` decides what no entry matches."""
@@ -75,13 +80,23 @@ class Space:
         """Suffix numbers of the packets that a box matches; mostly one, none where there is no such packet."""
         known = self._numbers.get(box)
         if known is None:
-            _, _, _, *top_ports, _ = self.diagram.maxima
-            shape = (box.protocol, box.dport, box.sport, box.flags)
+            prefixed = self.diagram.prefixed
             found = [
-                self.diagram.suffix((protocol, box.dst, box.src, dport, sport, flags))
-                for protocol, dport, sport, flags in meaning(shape, (top_ports[0], top_ports[1]))
+                prefixed(PROTOCOL, protocol, prefixed(DST, box.dst, prefixed(SRC, box.src, ports)))
+                for protocol, ports in self._ports((box.protocol, box.dport, box.sport, box.flags))
             ]
             known = self._numbers[box] = tuple([number for number in found if number is not None])
+        return known
+
+    def _ports(self, shape: Shape) -> list[tuple[Interval, int | None]]:
+        """What a shape means: protocols, each with the suffix of its ports and flags. Lists repeat few shapes."""
+        known = self._shapes.get(shape)
+        if known is None:
+            prefixed = self.diagram.prefixed
+            known = self._shapes[shape] = [
+                (protocol, prefixed(DPORT, dport, prefixed(SPORT, sport, prefixed(FLAGS, flags, 0))))
+                for protocol, dport, sport, flags in meaning(shape, self.diagram.maxima[DPORT:FLAGS])
+            ]
         return known
 
     @cached_property
@@ -169,12 +184,12 @@ class PacketSet:
         """
         diagram = self.space.diagram
         fragments = {found[:DPORT]: found for found in diagram.boxes((self & self.space.fragments).node)}
-        any_ports = tuple((0, top) for top in diagram.maxima[DPORT:FIVE_TUPLE])
+        any_ports = tuple((0, top) for top in diagram.maxima[DPORT:FLAGS])
         for found in diagram.boxes((self - self.space.fragments).node):
             protocol, dst, src, dport, sport, flags = found
             if (dport, sport, flags) == (*any_ports, NOT_FRAGMENT) and found[:DPORT] in fragments:
                 del fragments[found[:DPORT]]
-                flags = FULL[FIVE_TUPLE]
+                flags = FULL[FLAGS]
             yield Box(protocol, dst, src, dport, sport, flags)
         for found in fragments.values():
             yield Box(*found)
@@ -184,7 +199,7 @@ class PacketSet:
 
         A protocol without ports counts every pair of them: `ip any any` is 2**104.
         """
-        return self.space.diagram.count(self.node, FIVE_TUPLE)
+        return self.space.diagram.count(self.node, FLAGS)
 
     def _with(self, operation: Operation, other: PacketSet) -> PacketSet:
         if other.space is not self.space:
