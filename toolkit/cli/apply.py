@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def apply(inventory: Path, plan_id: str, resume: bool, without_lab: bool, no_save: bool, as_json: bool) -> None:
     """Push a plan: canary, waves, read-back and proof over new sessions, rollback at the first failure."""
     from toolkit import deploy
-    from toolkit.cli._live import RUNS, make_target
     from toolkit.deploy import Options
+    from toolkit.verify.live import RUNS, make_target
 
     work = Work(inventory)
     plan = deploy.load_plan(RUNS, plan_id)

@@ -54,7 +54,7 @@ def check(
     packet, ends = make_packet(work.site, source, destination, protocol, port, sport)
     states = _states(work, configs, live)
     answer = trace(packet, *ends, work.finder, states, answered=_answered(work, packet))
-    requirements = asked_for(work, packet)
+    requirements = work.asked_for(packet)
     result = _result(answer, requirements)
     if as_json:
         print_json(result)
@@ -129,7 +129,7 @@ def _states(work: Work, configs: Path | None, live: bool) -> Mapping[str, Filter
     if live and configs:
         raise click.UsageError("--live and --configs exclude each other")
     if live:
-        from toolkit.cli._live import read_states
+        from toolkit.verify.live import read_states
 
         return read_states(work)
     if configs is not None:
@@ -139,19 +139,6 @@ def _states(work: Work, configs: Path | None, live: bool) -> Mapping[str, Filter
     return {device: one.after for device, one in work.rendered.items()}
 
 
-def asked_for(work: Work, packet: Packet) -> tuple[str, ...]:
-    """Ids of the requirements that ask for a packet."""
-    from toolkit.net import Action
-    from toolkit.policy import Ace
-
-    found: dict[str, None] = {}
-    for flow in work.graph.flows:
-        ace = Ace(Action.PERMIT, flow.service, flow.source.prefixes, flow.destination.prefixes)
-        if any(packet in work.space.union([box]) for box in ace.boxes()):
-            found.update(dict.fromkeys(flow.requirements))
-    return tuple(found)
-
-
 def _answered(work: Work, packet: Packet) -> bool:
     """Whether somebody waits for an answer: not for one-way UDP and not for ICMP errors."""
     from toolkit.net import ECHO_REQUEST, ICMP
@@ -159,7 +146,7 @@ def _answered(work: Work, packet: Packet) -> bool:
 
     if packet.protocol == ICMP:
         return packet.icmp is not None and packet.icmp.type == ECHO_REQUEST
-    return not any(work.site.requirement(one).reply_kind is Reply.ONE_WAY for one in asked_for(work, packet))
+    return not any(work.site.requirement(one).reply_kind is Reply.ONE_WAY for one in work.asked_for(packet))
 
 
 def _result(answer: Trace, requirements: tuple[str, ...]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ CHANGES_PENDING = 3
 @json_option
 def plan(inventory: Path, diff: bool, as_json: bool) -> int:
     """Read the devices and say what would change, in which order, and how to undo it; exit 3 when something would."""
-    from toolkit.cli._live import make_target, plan_change
+    from toolkit.verify.live import make_target, plan_change
 
     work = Work(inventory)
     target = make_target(work)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def rollback(inventory: Path, plan_id: str, as_json: bool) -> None:
     """Restore every device that the plan's journal says was touched, and prove that it is as it was."""
     from toolkit import deploy
-    from toolkit.cli._live import RUNS, make_target
+    from toolkit.verify.live import RUNS, make_target
 
     work = Work(inventory)
     plan = deploy.load_plan(RUNS, plan_id)

@@ -32,7 +32,7 @@ def verify(inventory: Path, configs: Path | None, as_json: bool) -> int:
         states = read_configs(work.site, work.finder, work.policies, configs)
         proofs = verify_states(work.site, work.finder, work.policies, states, work.space)
     else:
-        from toolkit.cli._live import read_states
+        from toolkit.verify.live import read_states
 
         proofs = verify_live(work.policies, read_states(work), work.space)
     ok = all(proof.equivalent for proof in proofs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import selectors
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 RECORD: Final = struct.Struct("!4s4sHH")
 PR_SET_PDEATHSIG: Final = 1
+PIPE_SIZE: Final = 1 << 20  # bytes: room for 87,000 unread arrivals
 GRACE: Final = 2.0  # seconds to end by itself
 
 Occupied = tuple[str, str, int]  # (host, protocol, port)
@@ -205,7 +207,8 @@ class _Server:
                 if (level, kind) != (socket.IPPROTO_IP, IP_PKTINFO):
                     continue
                 _, _, asked = PACKET_INFO.unpack(value[: PACKET_INFO.size])
-                os.write(report, RECORD.pack(socket.inet_aton(peer[0]), asked, peer[1], port))
+                with contextlib.suppress(BlockingIOError):  # nobody has read for long: answering goes before reporting
+                    os.write(report, RECORD.pack(socket.inet_aton(peer[0]), asked, peer[1], port))
                 if port not in self.silent:
                     source = PACKET_INFO.pack(0, asked, b"\0" * 4)
                     with contextlib.suppress(OSError):  # a refused or unroutable answer is the prober's finding
@@ -234,6 +237,9 @@ def _main() -> None:
         os.write(report, json.dumps({"error": str(caught)}).encode() + b"\n")
         return
     os.write(report, json.dumps({"occupied": server.occupied}).encode() + b"\n")
+    with contextlib.suppress(PermissionError):  # the administrator allows less; the default size is kept
+        fcntl.fcntl(report, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+    os.set_blocking(report, False)
     with contextlib.suppress(BrokenPipeError):
         server.serve(control, report)
 

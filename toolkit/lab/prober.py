@@ -78,6 +78,8 @@ def probe(
             probe without `arrivals`.
     """
     _check(probes, namespaces, arrivals)
+    if arrivals is not None:
+        arrivals.drain()  # room for those to come
     with network(), _many_files() as files:
         engine = _Engine(namespaces, [*watchers, *([arrivals] if arrivals else [])], arrivals, min(files, AT_ONCE))
         found = engine.run(probes, timeout)

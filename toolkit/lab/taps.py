@@ -168,6 +168,10 @@ class Taps:
                 return tap.device, tap.entered[key]
         return None
 
+    def left(self, device: str, key: FlowKey) -> bool:
+        """Whether the flow was seen leaving this device."""
+        return any(key in tap.left for tap in self.taps if tap.device == device)
+
     def close(self) -> None:
         """Close all sockets."""
         for tap in self.taps:

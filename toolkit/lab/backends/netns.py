@@ -96,6 +96,11 @@ class NetnsLab:
         self.processes.append(process)
         return process
 
+    def logs(self, node: str) -> str:
+        """The last words of a node's programs."""
+        texts = [path.read_text(encoding="utf-8", errors="replace")[-300:] for path in self.root(node).glob("*.log")]
+        return " | ".join(text.strip() for text in texts if text.strip()) or "no log"
+
     def reboot(self, device: str) -> None:
         """Stop a device's processes, forget its filter, and boot it from its own files."""
         one = self.devices[device]

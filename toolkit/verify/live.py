@@ -1,4 +1,4 @@
-"""What the verbs share that talk to devices: the target, running states, a plan from them."""
+"""The chain on live devices: the target that judges them, their running states, a plan from these."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from toolkit.render.proof import prove
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from toolkit.cli._common import Work
     from toolkit.deploy import Plan
     from toolkit.net import Packet
     from toolkit.platforms.base import FilterState
     from toolkit.render import Rendered
+    from toolkit.render.work import Work
 
 RUNS = Path("runs")
 LOGIN = Connection()

@@ -1,0 +1,185 @@
+"""`toolkit lab`: rehearse a site in network namespaces."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli._common import Work, inventory_option, json_option, note, print_json
+
+if TYPE_CHECKING:
+    from toolkit.lab.matrix import Matrix
+    from toolkit.lab.rehearsal import Rehearsal
+
+LABS = Path("labs")
+RUNS = Path("runs")
+PROOF_FAILED = 4
+SHOWN = 20
+
+
+@click.group()
+def lab() -> None:
+    """Rehearse a change: real sshd, real nftables, real services, the production addresses."""
+
+
+@lab.command()
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the topology file."
+)
+@inventory_option
+@json_option
+def build(inventory: Path, output: Path | None, as_json: bool) -> None:
+    """Write the topology file (.clab.yml) of a site."""
+    from toolkit.lab.topology_file import write
+
+    work = Work(inventory)
+    path = output or LABS / work.site.name / f"{work.site.name}.clab.yml"
+    write(work.site, path)
+    if as_json:
+        print_json({"file": str(path), "nodes": len(work.site.topology.nodes), "links": len(work.site.topology.links)})
+    else:
+        note(f"{path}: {len(work.site.topology.nodes)} nodes, {len(work.site.topology.links)} links")
+
+
+@lab.command()
+@click.argument("name", required=False)
+@click.option("--plan", "plan_id", help="Rehearse this plan's candidates and issue its certificate.")
+@click.option("--backend", type=click.Choice(["netns", "containerlab"]), default="netns", show_default=True)
+@click.option(
+    "--break", "sabotage", type=click.Choice(["permit-any", "deny-any"]), help="Break the devices on purpose."
+)
+@inventory_option
+@json_option
+def run(
+    inventory: Path, name: str | None, plan_id: str | None, backend: str, sabotage: str | None, as_json: bool
+) -> int:
+    """Lab up, push over SSH, probe the whole matrix, lab down; exit 4 when anything is wrong or inconclusive."""
+    from toolkit.lab.namespaces import run_inside
+
+    work = Work(lab_folder(inventory, name))
+    expectations = expectations_of(work, name)
+    check_backend(backend)
+    result_file = RUNS / "last-lab.json"
+    RUNS.mkdir(exist_ok=True)
+    result_file.unlink(missing_ok=True)
+    _ = work.rendered  # a site that cannot be rendered is refused before anything is built
+
+    def inside() -> int:
+        from toolkit.lab.rehearsal import Rehearsal
+
+        rehearsal = Rehearsal(work, RUNS)
+        with rehearsal:
+            outcome = _rehearse(rehearsal, expectations, sabotage, plan_id)
+        outcome["timings"] = rehearsal.timings.seconds
+        result_file.write_text(json.dumps({"backend": backend, **outcome}), encoding="utf-8")
+        return 0
+
+    code = run_inside(inside)
+    if code != 0 or not result_file.exists():
+        return code or 1
+    outcome = json.loads(result_file.read_text(encoding="utf-8"))
+    cells = outcome.pop("cells")
+    if as_json:
+        print_json(outcome)
+    else:
+        print_outcome(outcome, cells)
+    return 0 if outcome["ok"] else PROOF_FAILED
+
+
+def lab_folder(inventory: Path, name: str | None) -> Path:
+    """The site of a lab, by the lab's name or path; the inventory where none is named.
+
+    Raises:
+        LabError: there is no such lab; the message lists those that exist.
+    """
+    from toolkit.errors import LabError
+
+    if name is None or name == "reference":
+        return inventory
+    folder = Path(name) if Path(name).is_dir() else LABS / name
+    if not folder.is_dir():
+        known = sorted(path.name for path in LABS.iterdir() if path.is_dir()) if LABS.is_dir() else []
+        raise LabError(f"no lab {name!r} (labs: {', '.join(known) or 'none'})")
+    return folder
+
+
+def expectations_of(work: Work, name: str | None) -> Path | None:
+    """The hand-written expectations of a lab, where it has some."""
+    for folder in (work.folder, LABS / (name or work.site.name)):
+        if (folder / "expectations.csv").is_file():
+            return folder / "expectations.csv"
+    return None
+
+
+def check_backend(backend: str) -> None:
+    """Refuse what is not there yet, with the way that is.
+
+    Raises:
+        LabError: the containerlab backend.
+    """
+    from toolkit.errors import LabError
+
+    if backend != "netns":
+        raise LabError("the containerlab backend is not part of this version; use --backend netns")
+
+
+def _rehearse(
+    rehearsal: Rehearsal, expectations: Path | None, sabotage: str | None, plan_id: str | None
+) -> dict[str, Any]:
+    """The work of one run; returns what `lab run --json` prints, and the cells that are wrong."""
+    from toolkit.errors import LabError
+
+    planned = rehearsal.make_plan()
+    if plan_id is not None and planned.plan.id != plan_id:
+        raise LabError(
+            f"the lab starts from the recorded filters and gives plan {planned.plan.id}, not {plan_id}: the devices "
+            "have something else than filter.running says; record their filters first"
+        )
+    rehearsal.push(planned)
+    if sabotage is not None:
+        rehearsal.sabotage(sabotage)
+    services = rehearsal.wait_healthy(1.0 if sabotage else 15.0)
+    states = {device: one.after for device, one in rehearsal.work.rendered.items()}
+    matrix = rehearsal.matrix(states, expectations)
+    matrix.write_csv(planned.folder / "matrix.csv")
+    ok = matrix.ok and all(one.healthy for one in services)
+    certificate = rehearsal.certify(planned) if ok and sabotage is None else None
+    return {
+        "ok": ok,
+        "run": planned.plan.id,
+        "matrix": matrix.counts,
+        "services": {one.name: {"healthy": one.healthy, "detail": one.detail} for one in services},
+        "certificate": certificate,
+        "cells": wrong_cells(matrix),
+    }
+
+
+def wrong_cells(matrix: Matrix) -> list[dict[str, str]]:
+    """Cells that are wrong or inconclusive."""
+    return [
+        {
+            "cell": f"{cell.source} -> {cell.destination} {cell.protocol}/{cell.port}",
+            "wrong": cell.wrong or "inconclusive",
+            "detail": f"intent {cell.intent}, model {cell.model}, expectation {cell.expectation}, live {cell.live}",
+            "evidence": cell.evidence,
+        }
+        for cell in matrix.cells
+        if cell.wrong or cell.live == "inconclusive"
+    ]
+
+
+def print_outcome(outcome: dict[str, Any], cells: list[dict[str, str]]) -> None:
+    """The outcome of a run for people."""
+    counts = outcome["matrix"]
+    print(", ".join(f"{name}: {value}" for name, value in counts.items()))
+    for cell in cells[:SHOWN]:
+        print(f"  {cell['cell']}: {cell['wrong']} ({cell['detail']}; {cell['evidence']})")
+    if len(cells) > SHOWN:
+        print(f"  and {len(cells) - SHOWN} more, in runs/{outcome['run']}/matrix.csv")
+    for name, one in outcome["services"].items():
+        print(f"{name}: {'healthy' if one['healthy'] else 'NOT HEALTHY'}, {one['detail']}")
+    total = sum(outcome["timings"].values())
+    print(", ".join(f"{name} {value:.1f} s" for name, value in outcome["timings"].items()) + f"; in all {total:.1f} s")

@@ -1,0 +1,276 @@
+"""A change rehearsed: lab up, push over SSH, the whole matrix and the services measured, lab down.
+
+Everything here runs inside `namespaces.run_inside`. The text that is pushed is the text that would go to
+production; only the place is simulated.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from toolkit.deploy import Connection, Options, Outcome, apply, certify
+from toolkit.errors import LabError
+from toolkit.lab.backends.netns import NetnsLab
+from toolkit.lab.expectations import read_expectations
+from toolkit.lab.listeners import Listeners
+from toolkit.lab.matrix import ECHO, Matrix, Target, build_matrix, judge, measure, parse_service
+from toolkit.lab.namespaces import STATE
+from toolkit.lab.services import Services, ServiceStatus
+from toolkit.lab.topology_file import read, write
+from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verdict
+from toolkit.spec.model import Reply
+from toolkit.topology import Ownership
+from toolkit.verify.live import Planned, make_target, plan_change
+from toolkit.verify.trace import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from ipaddress import IPv4Address
+    from pathlib import Path
+
+    from toolkit.deploy import Target as DeployTarget
+    from toolkit.lab.prober import Probe
+    from toolkit.platforms.base import FilterState
+    from toolkit.render.work import Work
+
+BREAKS: Final = ("permit-any", "deny-any")
+SPORT: Final = 49152
+
+
+@dataclass
+class Timings:
+    """Seconds that each stage took, in order."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+
+
+class Rehearsal:
+    """A lab of a site that is up, with everything that can be done to it; a context manager."""
+
+    def __init__(self, work: Work, runs: Path, timings: Timings | None = None) -> None:
+        self.work = work
+        self.runs = runs
+        self.timings = timings or Timings()
+        self._model: dict[Packet, Verdict] = {}
+
+    def __enter__(self) -> Rehearsal:  # noqa: PYI034 - subclassing is not meant
+        with self.timings.stage("up"):
+            path = STATE / f"{self.work.site.name}.clab.yml"
+            write(self.work.site, path)
+            self.plan = read(path)
+            self.lab = NetnsLab(self.plan, self.work.folder)
+            self.lab.__enter__()
+            try:
+                self._begin()
+            except BaseException:
+                self.lab.down()
+                raise
+        return self
+
+    def _begin(self) -> None:
+        self.services = Services(self.lab)
+        self.services.start()
+        self.listeners = self._listen()
+        self.target: DeployTarget = make_target(self.work, self.connection)
+
+    def __exit__(self, *_: object) -> None:
+        with self.timings.stage("down"):
+            self.target.close()
+            self.listeners.close()
+            self.lab.down()
+
+    @property
+    def connection(self) -> Connection:
+        """How to log in to the lab's devices."""
+        return Connection(self.lab.user, self.lab.key_file, self.lab.known_hosts)
+
+    # ---- changing -------------------------------------------------------------------------
+
+    def make_plan(self) -> Planned:
+        """A plan from what the devices have now."""
+        with self.timings.stage("plan"):
+            return plan_change(self.work, self.target, self.runs)
+
+    def push(self, planned: Planned) -> Outcome:
+        """Apply a plan to the lab, over SSH, as it would be applied to production."""
+        with self.timings.stage("push"):
+            candidates = {device: one.candidate for device, one in planned.rendered.items()}
+            return apply(planned.plan, planned.folder, self.target, candidates, Options(rehearsal=True))
+
+    def certify(self, planned: Planned) -> dict[str, object]:
+        """A certificate for a plan: Linux devices were rehearsed as the same network OS."""
+        levels = {change.device: "os" for change in planned.plan.changes}
+        return certify(planned.plan, levels, planned.folder)
+
+    def sabotage(self, kind: str) -> tuple[str, ...]:
+        """Break the filters of all own devices on purpose, so that the matrix must say so; names the devices.
+
+        Raises:
+            LabError: unknown kind, or a device refuses.
+        """
+        if kind not in BREAKS:
+            raise LabError(f"unknown break {kind!r} (known: {', '.join(BREAKS)})")
+        verdict = "accept" if kind == "permit-any" else "drop"
+        broken = []
+        for node in self.work.site.topology.devices:
+            family = "bridge" if any(i.bridge for i in node.interfaces.values()) else "inet"
+            prefix = self.work.site.file.acl_prefix
+            where = f"{family} {prefix}"
+            if node.filter.mode is Ownership.JUMP:
+                where, chains = f"{node.filter.family} {node.filter.table}", [f"{prefix}_forward"]
+            else:
+                chains = [f"{prefix}_{name}_in" for name in node.interfaces]
+            script = "".join(f"insert rule {where} {chain} meta protocol ip {verdict}\n" for chain in chains)
+            done = self.lab.devices[node.name].inside(["/usr/sbin/nft", "-f", "-"], script)
+            if done.returncode != 0:
+                raise LabError(f"{node.name} cannot be broken: {done.stderr.strip()}")
+            broken.append(node.name)
+        return tuple(broken)
+
+    # ---- measuring ------------------------------------------------------------------------
+
+    def read(self) -> Mapping[str, FilterState]:
+        """Running filters of all devices."""
+        return self.target.read(self.work.policies)
+
+    def wait_healthy(self, timeout: float = 15.0) -> list[ServiceStatus]:
+        """Wait for the services."""
+        with self.timings.stage("services"):
+            return self.services.wait_healthy(timeout)
+
+    def matrix(self, states: Mapping[str, FilterState], expectations: Path | None) -> Matrix:
+        """Measure the whole matrix and hold it against intent, the model of `states`, and the expectations."""
+        lab = self.lab
+        hosts = {node.name: lab.namespaces[node.name] for node in self.plan.hosts}
+        devices = {node.name: lab.namespaces[node.name] for node in self.plan.devices}
+        switches = [node.name for node in self.plan.devices if node.bridges]
+        with self.timings.stage("matrix"):
+            measured = measure(self.probes(), hosts, devices, switches=switches, arrivals=self.listeners)
+            written = None
+            if expectations is not None:
+                roles = {node.name: self.work.site.roles_of(node.name) for node in self.work.site.topology.hosts}
+                written = read_expectations(expectations, roles)
+            before = {device: state.without_owned() for device, state in states.items()}
+            judge_model = _Model(self.work, states)
+            judge_before = _Model(self.work, before)
+            return judge(
+                measured,
+                intent=lambda probe: self._intent(probe, judge_before),
+                model=judge_model.verdict,
+                expectations=written,
+                requirements=self._asked,
+            )
+
+    def probes(self) -> tuple[Probe, ...]:
+        """Every source to every destination on every port in scope, on the extra ports and on seeded ones."""
+        settings = self.work.site.file.lab
+        sources = {node.name: self._source(node.name) for node in self.work.site.topology.hosts}
+        targets = [Target(name, self._destination(name)) for name in sources]
+        wanted = [*sorted(self._ports()), ECHO, *map(parse_service, settings.extra_ports)]
+        return build_matrix(
+            sources, targets, wanted, seed=settings.seed, random_ports=settings.random_ports, one_way=self._one_way()
+        )
+
+    def _listen(self) -> Listeners:
+        probes = self.probes()
+        hosts = {node.name: self.lab.namespaces[node.name] for node in self.plan.hosts}
+        tcp = {probe.port for probe in probes if probe.protocol == "tcp"}
+        udp = {probe.port for probe in probes if probe.protocol == "udp"}
+        silent = {port for _, port in self._one_way()}
+        self._wait_for_services()
+        return Listeners(hosts, tcp=tcp, udp=udp - silent, silent=silent)
+
+    def _wait_for_services(self, timeout: float = 10.0) -> None:
+        """Real services take their ports before the listeners take what is left.
+
+        Raises:
+            LabError: a service does not come up.
+        """
+        deadline = time.monotonic() + timeout
+        waiting = {(host, port) for host, ports in self.services.occupied().items() for port in ports}
+        while waiting:
+            waiting -= {one for one in waiting if self.services.listens(*one)}
+            if waiting and time.monotonic() > deadline:
+                host, port = min(waiting)
+                raise LabError(f"nothing listens on {host} port {port}: {self.lab.logs(host)}")
+            time.sleep(0.01)
+
+    def _ports(self) -> set[tuple[str, int]]:
+        """TCP and UDP ports of all requirements, in force or not: what is not in force must be closed."""
+        found = set()
+        for _, one in self.work.site.requirements():
+            service = one.service(dict(self.work.site.file.ports))
+            if service.protocol in (TCP, UDP):
+                found |= {(one.protocol, port) for port in {service.ports.first, service.ports.last}}
+        return found
+
+    def _one_way(self) -> set[tuple[str, int]]:
+        return {
+            (one.protocol, one.service().ports.first)
+            for _, one in self.work.site.requirements()
+            if one.reply_kind is Reply.ONE_WAY and one.ports is not None
+        }
+
+    def _source(self, host: str) -> IPv4Address:
+        balancer = self.work.site.file.load_balancers.get(host)
+        return balancer.source[0] if balancer else self.work.site.topology.nodes[host].addresses[0]
+
+    def _destination(self, host: str) -> IPv4Address:
+        balancer = self.work.site.file.load_balancers.get(host)
+        return balancer.virtual[0] if balancer else self.work.site.topology.nodes[host].addresses[0]
+
+    # ---- judging --------------------------------------------------------------------------
+
+    def _intent(self, probe: Probe, before: _Model) -> Verdict:
+        """What is asked for passes; the rest in scope is denied; what is not ours stays as it was."""
+        packet = packet_of(probe)
+        if self._asked(probe):
+            return Verdict.PERMITTED
+        policy = next(iter(self.work.policies.values()))
+        if packet in self.work.space.union(policy.scope):
+            return Verdict.DENIED
+        return before.verdict(probe)
+
+    def _asked(self, probe: Probe) -> tuple[str, ...]:
+        return self.work.asked_for(packet_of(probe))
+
+
+class _Model:
+    """Verdicts of the packet engine, remembered."""
+
+    def __init__(self, work: Work, states: Mapping[str, FilterState]) -> None:
+        self.work = work
+        self.states = states
+        self.known: dict[Probe, Verdict] = {}
+
+    def verdict(self, probe: Probe) -> Verdict:
+        """What the model says of a probe."""
+        if probe not in self.known:
+            packet = packet_of(probe)
+            answered = not probe.one_way
+            found = trace(packet, probe.source, probe.destination, self.work.finder, self.states, answered=answered)
+            self.known[probe] = found.verdict
+        return self.known[probe]
+
+
+def packet_of(probe: Probe) -> Packet:
+    """The packet that a probe sends first."""
+    if probe.source_address is None:
+        raise LabError(f"the probe from {probe.source} has no source address")
+    number = PROTOCOL_NUMBERS[probe.protocol]
+    ends = (probe.source_address, probe.destination_address)
+    if number == ICMP:
+        return Packet(*ends, ICMP, icmp=IcmpKind(8, 0))
+    return Packet(*ends, number, probe.sport or SPORT, probe.port)

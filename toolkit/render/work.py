@@ -1,0 +1,101 @@
+"""The chain from an inventory folder to proven candidates, each step made when it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from toolkit.flows import FlowGraph
+    from toolkit.net import Packet
+    from toolkit.packets import PacketSet, Space
+    from toolkit.paths import PathFinder
+    from toolkit.policy import DevicePolicy
+    from toolkit.render import Rendered
+    from toolkit.site import Site
+    from toolkit.spec.model import Finding
+
+
+@dataclass
+class Work:
+    """The chain from an inventory folder to proven candidates; each step is made when it is asked for."""
+
+    folder: Path
+
+    @cached_property
+    def site(self) -> Site:
+        """The site."""
+        from toolkit.site import load_site
+
+        return load_site(resolve_inventory(self.folder))
+
+    @cached_property
+    def graph(self) -> FlowGraph:
+        """Its flow graph."""
+        from toolkit.flows import build
+
+        return build(self.site)
+
+    @cached_property
+    def finder(self) -> PathFinder:
+        """Its paths."""
+        from toolkit.paths import PathFinder
+
+        return PathFinder(self.site.topology)
+
+    @cached_property
+    def space(self) -> Space:
+        """One universe of packets for the whole run."""
+        from toolkit.packets import Space
+
+        return Space()
+
+    @cached_property
+    def policy_findings(self) -> tuple[Finding, ...]:
+        """What cannot be enforced."""
+        return self._policies[1]
+
+    @cached_property
+    def policies(self) -> Mapping[str, DevicePolicy]:
+        """Policy of each device."""
+        return self._policies[0]
+
+    @cached_property
+    def _policies(self) -> tuple[dict[str, DevicePolicy], tuple[Finding, ...]]:
+        from toolkit.policy import build_policies
+
+        return build_policies(self.graph, self.finder)
+
+    @cached_property
+    def rendered(self) -> Mapping[str, Rendered]:
+        """Proven candidate of each device."""
+        from toolkit.render import render_all
+
+        return render_all(self.site, self.finder, self.policies, self.space)
+
+    def asked_for(self, packet: Packet) -> tuple[str, ...]:
+        """Ids of the requirements that ask for a packet."""
+        return tuple(dict.fromkeys(one for box, ids in self._asked if packet in box for one in ids))
+
+    @cached_property
+    def _asked(self) -> list[tuple[PacketSet, tuple[str, ...]]]:
+        from toolkit.net import Action
+        from toolkit.policy import Ace
+
+        found = []
+        for flow in self.graph.flows:
+            ace = Ace(Action.PERMIT, flow.service, flow.source.prefixes, flow.destination.prefixes)
+            found.append((self.space.union(ace.boxes()), flow.requirements))
+        return found
+
+
+def resolve_inventory(folder: Path) -> Path:
+    """The folder that holds `site.yaml`: a lab folder may point to its site in a file `site`."""
+    pointer = folder / "site"
+    if not (folder / "site.yaml").exists() and pointer.is_file():
+        return (folder / pointer.read_text(encoding="utf-8").strip()).resolve()
+    return folder
