@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -180,8 +181,17 @@ def _whole(lab):
         assert {cell.wrong for cell in run([]).cells if cell.wrong} == {"live"}
         assert run([]).counts["wrong"] == 77
         assert run(["drop"]).counts["wrong"] == 3
-        lost_answers = run(["ip saddr 10.2.0.10 udp sport 53 drop", *RULES])
-        odd = [cell for cell in lost_answers.cells if cell.live is DUNNO]
-        assert [(cell.source, cell.destination, cell.port, cell.evidence) for cell in odd] == [
-            ("a", "b", 53, "arrived, but was not answered")
-        ]
+        logged = run(['log group 7 prefix "fw:looks-only"', "ip daddr 10.3.0.10 tcp dport 80 drop"])
+        assert {cell.evidence for cell in logged.cells if cell.live is NO} == {
+            "fw: fw:looks-only"  # the rule that logged is not the one that dropped, but it was dropped there
+        }
+        assert logged.counts["inconclusive"] == 0
+        looks = 'ip saddr 10.1.0.10 log group 7 prefix "fw:looks-only"'
+        lost_answers = run([looks, "ip saddr 10.2.0.10 udp sport 53 drop"])
+        assert [cell.evidence for cell in lost_answers.cells if cell.live is NO] == [
+            "fw: entered on eth2 and never left (the answer)"
+        ] * 2
+        lab.load([])
+        mute = [replace(one, one_way=False) for one in probes if one.port == 8472 and one.destination == "b"]
+        unanswered = measure(mute, lab.hosts, lab.devices, arrivals=listening, patience=0.3)
+        assert {(one.live, one.evidence) for one in unanswered} == {(DUNNO, "arrived, but was not answered")}

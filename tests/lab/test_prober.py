@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import random
+import signal
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from toolkit.lab.listeners import Listeners
 from toolkit.lab.nflog import Nflog
 from toolkit.lab.prober import Outcome, Probe, probe
 from toolkit.lab.taps import Taps
+from toolkit.lab.wire import network
 from toolkit.net import Verdict
 
 pytestmark = pytest.mark.lab
@@ -145,11 +150,53 @@ def _occupied(lab):
         assert polite.occupied == (("b", "tcp", 81),)
 
 
+def test_listeners_end_when_their_owner_is_killed():
+    inside(_killed)
+
+
+def _killed(lab):
+    ready, tell = os.pipe()
+    owner = os.fork()
+    if owner == 0:
+        Listeners(lab.hosts, tcp=(80,))
+        os.write(tell, b"1")
+        signal.pause()
+    assert os.read(ready, 1) == b"1"
+    (found,) = probe([one("a", "b", "tcp", 80)], lab.hosts)
+    assert found.outcome is Outcome.ANSWERED
+    os.kill(owner, signal.SIGKILL)
+    os.waitpid(owner, 0)
+    deadline = time.monotonic() + 5
+    while probe([one("a", "b", "tcp", 80)], lab.hosts)[0].outcome is not Outcome.REFUSED:
+        assert time.monotonic() < deadline
+    os.close(ready)
+    os.close(tell)
+
+
+def test_listeners_go_on_answering_when_nobody_reads_the_arrivals():
+    inside(_unread)
+
+
+def _unread(lab):
+    with (
+        Listeners({"b": lab.fds["b"]}, udp=(53,)),
+        network(lab.fds["a"]),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.settimeout(5)
+        sock.connect((str(ADDRESS["b"]), 53))
+        for _ in range(900):  # 90,000 records, more than the pipe holds
+            for _ in range(100):
+                sock.send(b"x")
+            assert [sock.recv(9) for _ in range(100)] == [b"x"] * 100
+
+
 def test_bad_probes_are_refused_with_the_valid_choices():
     inside(_bad)
 
 
 def _bad(lab):
+    home = Path("/proc/thread-self/ns/net").readlink()
     for bad, message in (
         (one("x", "b", "tcp", 80), "no namespace for the source 'x' (known: a, b, c)"),
         (one("a", "b", "gre"), "cannot probe with 'gre' (choose tcp, udp or icmp)"),
@@ -160,6 +207,7 @@ def _bad(lab):
         with pytest.raises(LabError) as caught:
             probe([bad], lab.hosts)
         assert message in str(caught.value)
+        assert Path("/proc/thread-self/ns/net").readlink() == home
 
 
 def _burn():

@@ -224,15 +224,13 @@ def _live(one: Observation, nflog: Nflog, taps: Taps, arrivals: Arrivals | None)
 
 def _denial(one: Observation, nflog: Nflog, taps: Taps) -> str:
     """Evidence that a device dropped the probe or its answer; empty without any."""
-    record = nflog.dropped(one.key)
-    # What was logged and went on nevertheless was not dropped: a rule may log what it permits.
-    if record and not taps.left(record[0], one.key):
-        return f"{record[0]}: {record[1]}"
-    if sighting := taps.dropped(one.key):
-        return f"{sighting[0]}: entered on {sighting[1]} and never left"
-    record = nflog.dropped(one.key.reverse())
-    if record and not taps.left(record[0], one.key.reverse()):
-        return f"{record[0]}: {record[1]} (the answer)"
+    for key, which in ((one.key, ""), (one.key.reverse(), " (the answer)")):
+        record = nflog.dropped(key)
+        # What was logged and went on nevertheless was not dropped: a rule may log what it permits.
+        if record and not taps.left(record[0], key):
+            return f"{record[0]}: {record[1]}{which}"
+        if sighting := taps.dropped(key):
+            return f"{sighting[0]}: entered on {sighting[1]} and never left{which}"
     return ""
 
 
