@@ -109,8 +109,8 @@ class View:
         return False
 
     def _denies_ipv6(self, rule: Rule) -> bool:
-        """Whether a rule drops every IPv6 packet of the interface."""
-        if rule.verdict not in ("drop", "reject"):
+        """Whether a rule drops every IPv6 packet of the interface; not claimed of a reject, which may be for IPv4."""
+        if rule.verdict != "drop":
             return False
         values = {"nfproto": NFPROTO_IPV6, "ether type": ETHER_TYPES["ip6"]}
         for one in rule.matches:

@@ -39,7 +39,8 @@ NFPROTO_IPV4: Final = 2
 NFPROTO_IPV6: Final = 10
 ETHER_TYPES: Final = {"ip": ETHER_IP, "arp": 0x0806, "ip6": 0x86DD}
 NFPROTOS: Final = {"ipv4": NFPROTO_IPV4, "ipv6": NFPROTO_IPV6}
-# Matches that only an IPv4 packet can meet; nft drops a guard for IPv4 beside them when it lists a rule.
+# Matches that only an IPv4 packet can meet; nft drops a guard for IPv4 beside them (and before a reject, whose
+# answer then is an IPv4 one) when it lists a rule.
 ONLY_IPV4: Final = ("ip saddr", "ip daddr", "ip frag-off", "icmp type", "icmp code")
 # Protocols that nft names by itself; it looks others up in /etc/protocols, which a device may not have.
 BUILT_IN_PROTOCOLS: Final = ("icmp", "esp", "ah", "tcp", "udp", "sctp")
@@ -132,7 +133,7 @@ def make_rule(matches: Iterable[Match], verdict: str, target: str = "", **extra:
         ValueError: it looks at ports of protocols that have none; nft would compare other bytes there.
     """
     kept = {one.field: one for one in matches}
-    if any(name in kept for name in ONLY_IPV4):
+    if verdict == "reject" or any(name in kept for name in ONLY_IPV4):
         for name, value in (("nfproto", NFPROTO_IPV4), ("ether type", ETHER_IP)):
             if kept.get(name) == Match(name, ((value, value),)):
                 del kept[name]
@@ -237,14 +238,14 @@ def merge(values: Iterable[Interval]) -> Iterator[Interval]:
 
 
 def write_ruleset(ruleset: Ruleset, *, comments: bool = True) -> str:
-    """The whole ruleset in nft's language, without counters and handles."""
+    """The whole ruleset in nft's language, without handles; without comments, counters and order of chains as well."""
     return "".join(write_table(key, chains, comments=comments) for key, chains in sorted(ruleset.tables.items()))
 
 
 def write_table(key: TableKey, chains: Mapping[str, Chain], *, comments: bool = True) -> str:
     """A table in nft's language, one rule per line."""
     lines = [f"table {key[0]} {key[1]} {{"]
-    for chain in chains.values():
+    for chain in chains.values() if comments else (chains[name] for name in sorted(chains)):
         lines.append(f"\tchain {chain.name} {{")
         if chain.base is not None:
             lines.append(f"\t\t{_base(chain.base)}")
@@ -259,7 +260,8 @@ def write_rule(rule: Rule, *, comments: bool = True) -> str:
     words = [word for word in words if word]
     if rule.log:
         words.append(f'log group 7 prefix "{rule.log}"')
-    if rule.verdict not in ("jump", "goto") and (rule.comment or rule.log):
+    counted = comments and rule.verdict not in ("jump", "goto") and (rule.comment or rule.log)
+    if counted or not rule.verdict:
         words.append("counter")
     words.append(f"{rule.verdict} {rule.target}".strip())
     if rule.comment and comments:
