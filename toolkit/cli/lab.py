@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli._common import Work, inventory_option, json_option, note, print_json
+from toolkit.cli._evidence import write_evidence
+from toolkit.cli._story import Story
 
 if TYPE_CHECKING:
     from toolkit.lab.matrix import Matrix
@@ -132,21 +134,27 @@ def _rehearse(
     """The work of one run; returns what `lab run --json` prints, and the cells that are wrong."""
     from toolkit.errors import LabError
 
-    planned = rehearsal.make_plan()
+    story = Story(quiet=True)
+    with story.step("plan"):
+        planned = rehearsal.make_plan()
     if plan_id is not None and planned.plan.id != plan_id:
         raise LabError(
             f"the lab starts from the recorded filters and gives plan {planned.plan.id}, not {plan_id}: the devices "
             "have something else than filter.running says; record their filters first"
         )
-    rehearsal.push(planned)
+    with story.step("push over SSH, read back, prove") as chapter:
+        chapter.say(f"changed: {', '.join(rehearsal.push(planned).changed)}")
     if sabotage is not None:
-        rehearsal.sabotage(sabotage)
+        with story.step(f"break on purpose: {sabotage}") as chapter:
+            chapter.say(", ".join(rehearsal.sabotage(sabotage)))
     services = rehearsal.wait_healthy(1.0 if sabotage else 15.0)
     states = {device: one.after for device, one in rehearsal.work.rendered.items()}
-    matrix = rehearsal.matrix(states, expectations)
-    matrix.write_csv(planned.folder / "matrix.csv")
+    with story.step("matrix") as chapter:
+        matrix = rehearsal.matrix(states, expectations)
+        chapter.say(", ".join(f"{name}: {value}" for name, value in matrix.counts.items()))
     ok = matrix.ok and all(one.healthy for one in services)
     certificate = rehearsal.certify(planned) if ok and sabotage is None else None
+    write_evidence(story, rehearsal.work, rehearsal, planned, matrix, services, certificate)
     return {
         "ok": ok,
         "run": planned.plan.id,

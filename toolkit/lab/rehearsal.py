@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from toolkit.deploy import Connection, Options, Outcome, apply, certify
+from toolkit.deploy import Connection, Options, Outcome, apply, certify, rollback
 from toolkit.errors import LabError
 from toolkit.lab.backends.netns import NetnsLab
 from toolkit.lab.expectations import read_expectations
+from toolkit.lab.heartbeat import Beat, Heartbeat
 from toolkit.lab.listeners import Listeners
 from toolkit.lab.matrix import ECHO, Matrix, Target, build_matrix, judge, measure, parse_service
 from toolkit.lab.namespaces import STATE
@@ -108,6 +109,52 @@ class Rehearsal:
         with self.timings.stage("push"):
             candidates = {device: one.candidate for device, one in planned.rendered.items()}
             return apply(planned.plan, planned.folder, self.target, candidates, Options(rehearsal=True))
+
+    def rollback(self, planned: Planned) -> Outcome:
+        """Restore the first state of a plan."""
+        with self.timings.stage("rollback"):
+            return rollback(planned.plan, planned.folder, self.target)
+
+    def remove_rule(self, device: str) -> str:
+        """Remove one permit of ours from a device, past the toolkit, as somebody at its console would.
+
+        Returns the rule's text.
+
+        Raises:
+            LabError: there is none, or the device refuses.
+        """
+        node = self.work.site.topology.node(device)
+        prefix = self.work.site.file.acl_prefix
+        table, chain = (
+            (f"{node.filter.family} {node.filter.table}", f"{prefix}_forward")
+            if node.filter.mode is Ownership.JUMP
+            else ("inet " + prefix, f"{prefix}_{next(iter(node.interfaces))}_in")
+        )
+        nft = self.lab.devices[device]
+        listing = nft.inside(["/usr/sbin/nft", "-a", "list", "chain", *table.split(), chain]).stdout
+        # One that cites a vendor's page, so that the story can be followed back to it.
+        rules = [line.strip() for line in listing.splitlines() if " accept " in line and " line " in line]
+        if not rules:
+            raise LabError(f"{device} has no rule of ours to remove")
+        text, _, handle = rules[len(rules) // 2].rpartition(" # handle ")
+        done = nft.inside(["/usr/sbin/nft", "delete", "rule", *table.split(), chain, "handle", handle])
+        if done.returncode != 0:
+            raise LabError(f"{device}: {done.stderr.strip()}")
+        return text
+
+    def heartbeat(self) -> Heartbeat:
+        """Start to watch other people's UDP traffic: out of scope, and let through today."""
+        states = {device: state.without_owned() for device, state in self.read().items()}
+        model = _Model(self.work, states)
+        scope = self.work.space.union(next(iter(self.work.policies.values())).scope)
+        extra = [parse_service(text) for text in self.work.site.file.lab.extra_ports]
+        beats = []
+        for probe in self.probes():
+            if (probe.protocol, probe.port) in extra and probe.protocol == "udp" and packet_of(probe) not in scope:
+                hops = self.work.finder.paths(probe.source, probe.destination)[0].hops
+                if model.verdict(probe) is Verdict.PERMITTED and any(hop.device in states for hop in hops):
+                    beats.append(Beat(probe.source, probe.destination, probe.destination_address, probe.port))
+        return Heartbeat(beats, self.lab.namespaces, STATE / "heartbeat.json")
 
     def certify(self, planned: Planned) -> dict[str, object]:
         """A certificate for a plan: Linux devices were rehearsed as the same network OS."""

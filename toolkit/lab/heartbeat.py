@@ -1,0 +1,117 @@
+"""A continuous probe of other people's traffic: datagrams that must all be answered while we change devices."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from toolkit.lab.wire import network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from ipaddress import IPv4Address
+    from pathlib import Path
+
+INTERVAL: Final = 0.02  # seconds between two datagrams of a flow
+GRACE: Final = 0.5  # seconds for the last answers
+SIZE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A UDP flow to watch: source host, destination host, address and port."""
+
+    source: str
+    destination: str
+    address: IPv4Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.destination} udp/{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What became of one flow: datagrams sent and answers that never came."""
+
+    flow: str
+    sent: int
+    lost: int
+
+
+class Heartbeat:
+    """A child process that sends; `stop` ends it and gives the counts. It cannot outlive its parent."""
+
+    def __init__(self, beats: Sequence[Beat], namespaces: Mapping[str, int], result: Path) -> None:
+        self.beats = tuple(beats)
+        self.result = result
+        self._sockets = [_open(beat, namespaces[beat.source]) for beat in self.beats]
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._send()
+        for one in self._sockets:
+            one.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> tuple[Pulse, ...]:
+        """End it; the counts of each flow."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGTERM)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+        rows = json.loads(self.result.read_text(encoding="utf-8"))
+        return tuple(Pulse(str(beat), sent, lost) for beat, (sent, lost) in zip(self.beats, rows, strict=True))
+
+    def _send(self) -> None:
+        """The child's loop; it never returns."""
+        running = True
+
+        def stop(*_: object) -> None:
+            nonlocal running
+            running = False
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        waiting: list[set[int]] = [set() for _ in self._sockets]
+        sent = [0] * len(self._sockets)
+        try:
+            while running:
+                for index, one in enumerate(self._sockets):
+                    one.send(f"{sent[index]:0{SIZE}}".encode())
+                    waiting[index].add(sent[index])
+                    sent[index] += 1
+                self._collect(waiting, INTERVAL)
+            self._collect(waiting, GRACE)
+            rows = [[count, len(missing)] for count, missing in zip(sent, waiting, strict=True)]
+            self.result.write_text(json.dumps(rows), encoding="utf-8")
+        finally:
+            os._exit(0)
+
+    def _collect(self, waiting: list[set[int]], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            ready, _, _ = select.select(self._sockets, [], [], left)
+            for one in ready:
+                index = self._sockets.index(one)
+                try:
+                    waiting[index].discard(int(one.recv(SIZE)))
+                except OSError:
+                    continue  # an ICMP error: the datagram stays unanswered
+
+
+def _open(beat: Beat, namespace: int) -> socket.socket:
+    with network(namespace):
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.connect((str(beat.address), beat.port))
+    return one
