@@ -1,0 +1,1 @@
+"""Evidence for people: graph pictures, flow tables, the HTML page of a run, JUnit."""
