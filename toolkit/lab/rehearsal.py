@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from toolkit.deploy import Connection, Options, Outcome, apply, certify, rollback
@@ -25,17 +26,20 @@ from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verd
 from toolkit.spec.model import Reply
 from toolkit.topology import Ownership
 from toolkit.verify.live import Planned, make_target, plan_change
-from toolkit.verify.trace import trace
+from toolkit.verify.trace import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from ipaddress import IPv4Address
     from pathlib import Path
 
     from toolkit.deploy import Target as DeployTarget
     from toolkit.lab.prober import Probe
+    from toolkit.packets import PacketSet
     from toolkit.platforms.base import FilterState
     from toolkit.render.work import Work
+
+    Judge = Callable[[Probe], Verdict]
 
 BREAKS: Final = ("permit-any", "deny-any")
 SPORT: Final = 49152
@@ -64,7 +68,6 @@ class Rehearsal:
         self.work = work
         self.runs = runs
         self.timings = timings or Timings()
-        self._model: dict[Packet, Verdict] = {}
 
     def __enter__(self) -> Rehearsal:  # noqa: PYI034 - subclassing is not meant
         with self.timings.stage("up"):
@@ -145,14 +148,14 @@ class Rehearsal:
     def heartbeat(self) -> Heartbeat:
         """Start to watch other people's UDP traffic: out of scope, and let through today."""
         states = {device: state.without_owned() for device, state in self.read().items()}
-        model = _Model(self.work, states)
-        scope = self.work.space.union(next(iter(self.work.policies.values())).scope)
+        model = self._model(states)
+        scope = self._scope
         extra = [parse_service(text) for text in self.work.site.file.lab.extra_ports]
         beats = []
         for probe in self.probes():
             if (probe.protocol, probe.port) in extra and probe.protocol == "udp" and packet_of(probe) not in scope:
                 hops = self.work.finder.paths(probe.source, probe.destination)[0].hops
-                if model.verdict(probe) is Verdict.PERMITTED and any(hop.device in states for hop in hops):
+                if model(probe) is Verdict.PERMITTED and any(hop.device in states for hop in hops):
                     beats.append(Beat(probe.source, probe.destination, probe.destination_address, probe.port))
         return Heartbeat(beats, self.lab.namespaces, STATE / "heartbeat.json")
 
@@ -210,12 +213,12 @@ class Rehearsal:
                 roles = {node.name: self.work.site.roles_of(node.name) for node in self.work.site.topology.hosts}
                 written = read_expectations(expectations, roles)
             before = {device: state.without_owned() for device, state in states.items()}
-            judge_model = _Model(self.work, states)
-            judge_before = _Model(self.work, before)
+            now = self._model(states)
+            then = self._model(before)
             return judge(
                 measured,
-                intent=lambda probe: self._intent(probe, judge_before),
-                model=judge_model.verdict,
+                intent=lambda probe: self._intent(probe, then),
+                model=now,
                 expectations=written,
                 requirements=self._asked,
             )
@@ -236,23 +239,8 @@ class Rehearsal:
         tcp = {probe.port for probe in probes if probe.protocol == "tcp"}
         udp = {probe.port for probe in probes if probe.protocol == "udp"}
         silent = {port for _, port in self._one_way()}
-        self._wait_for_services()
-        return Listeners(hosts, tcp=tcp, udp=udp - silent, silent=silent)
-
-    def _wait_for_services(self, timeout: float = 10.0) -> None:
-        """Real services take their ports before the listeners take what is left.
-
-        Raises:
-            LabError: a service does not come up.
-        """
-        deadline = time.monotonic() + timeout
-        waiting = {(host, port) for host, ports in self.services.occupied().items() for port in ports}
-        while waiting:
-            waiting -= {one for one in waiting if self.services.listens(*one)}
-            if waiting and time.monotonic() > deadline:
-                host, port = min(waiting)
-                raise LabError(f"nothing listens on {host} port {port}: {self.lab.logs(host)}")
-            time.sleep(0.01)
+        leave = {(host, "tcp", port) for host, ports in self.services.occupied().items() for port in ports}
+        return Listeners(hosts, tcp=tcp, udp=udp - silent, silent=silent, leave=leave)
 
     def _ports(self) -> set[tuple[str, int]]:
         """TCP and UDP ports of all requirements, in force or not: what is not in force must be closed."""
@@ -280,36 +268,32 @@ class Rehearsal:
 
     # ---- judging --------------------------------------------------------------------------
 
-    def _intent(self, probe: Probe, before: _Model) -> Verdict:
+    def _model(self, states: Mapping[str, FilterState]) -> Judge:
+        """What the packet engine says of a probe, under some filters."""
+        model = Model(self.work.finder, states, self.work.space)
+
+        def verdict(probe: Probe) -> Verdict:
+            answered = not probe.one_way
+            return model.verdict(packet_of(probe), probe.source, probe.destination, answered=answered)
+
+        return verdict
+
+    def _intent(self, probe: Probe, before: Judge) -> Verdict:
         """What is asked for passes; the rest in scope is denied; what is not ours stays as it was."""
         packet = packet_of(probe)
         if self._asked(probe):
             return Verdict.PERMITTED
-        policy = next(iter(self.work.policies.values()))
-        if packet in self.work.space.union(policy.scope):
+        if packet in self._scope:
             return Verdict.DENIED
-        return before.verdict(probe)
+        return before(probe)
+
+    @cached_property
+    def _scope(self) -> PacketSet:
+        """The protected set: the same on every device."""
+        return self.work.space.union(next(iter(self.work.policies.values())).scope)
 
     def _asked(self, probe: Probe) -> tuple[str, ...]:
         return self.work.asked_for(packet_of(probe))
-
-
-class _Model:
-    """Verdicts of the packet engine, remembered."""
-
-    def __init__(self, work: Work, states: Mapping[str, FilterState]) -> None:
-        self.work = work
-        self.states = states
-        self.known: dict[Probe, Verdict] = {}
-
-    def verdict(self, probe: Probe) -> Verdict:
-        """What the model says of a probe."""
-        if probe not in self.known:
-            packet = packet_of(probe)
-            answered = not probe.one_way
-            found = trace(packet, probe.source, probe.destination, self.work.finder, self.states, answered=answered)
-            self.known[probe] = found.verdict
-        return self.known[probe]
 
 
 def packet_of(probe: Probe) -> Packet:

@@ -91,18 +91,6 @@ class Services:
             found[balancer] |= {port for port, _ in self.plan.balanced}
         return found
 
-    def listens(self, host: str, port: int) -> bool:
-        """Whether something accepts TCP connections on a port of a host, judged from inside that host."""
-        addresses = [virtual for balancer, virtual, _ in self.plan.virtual if balancer == host]
-        address = addresses[0] if addresses else self.plan.node(host).address
-        try:
-            with self._inside(host):
-                one = socket.create_connection((address, port), timeout=0.5)
-        except OSError:
-            return False
-        one.close()
-        return True
-
     # ---- starting -------------------------------------------------------------------------
 
     def _start_etcd(self) -> None:

@@ -79,17 +79,23 @@ class Work:
 
     def asked_for(self, packet: Packet) -> tuple[str, ...]:
         """Ids of the requirements that ask for a packet."""
-        return tuple(dict.fromkeys(one for box, ids in self._asked if packet in box for one in ids))
+        ends = (packet.protocol, packet.dport)
+        near = [*self._asked.get(ends, ()), *self._asked.get(None, ())]
+        return tuple(dict.fromkeys(one for box, ids in near if packet in box for one in ids))
 
     @cached_property
-    def _asked(self) -> list[tuple[PacketSet, tuple[str, ...]]]:
-        from toolkit.net import Action
+    def _asked(self) -> dict[tuple[int, int] | None, list[tuple[PacketSet, tuple[str, ...]]]]:
+        """Packets asked for, by protocol and port where both are single, so that few must be looked at."""
+        from toolkit.net import WITH_PORTS, Action
         from toolkit.policy import Ace
 
-        found = []
+        found: dict[tuple[int, int] | None, list[tuple[PacketSet, tuple[str, ...]]]] = {}
         for flow in self.graph.flows:
             ace = Ace(Action.PERMIT, flow.service, flow.source.prefixes, flow.destination.prefixes)
-            found.append((self.space.union(ace.boxes()), flow.requirements))
+            protocol, ports = flow.service.protocol, flow.service.ports
+            single = protocol in WITH_PORTS and ports.first == ports.last
+            key = (protocol, ports.first) if single and protocol is not None else None
+            found.setdefault(key, []).append((self.space.union(ace.boxes()), flow.requirements))
         return found
 
 

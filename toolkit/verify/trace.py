@@ -11,6 +11,7 @@ from toolkit.platforms.base import ConnState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from toolkit.packets import PacketSet, Space
     from toolkit.paths import Path, PathFinder
     from toolkit.platforms.base import Decision, FilterState
 
@@ -80,3 +81,36 @@ def _steps(path: Path, packet: Packet, states: Mapping[str, FilterState], state:
         if decision.action is Action.DENY:
             break
     return tuple(steps)
+
+
+class Model:
+    """Verdicts of many packets, by the packet sets of the devices instead of by walking their rules."""
+
+    def __init__(self, finder: PathFinder, states: Mapping[str, FilterState], space: Space) -> None:
+        self.finder = finder
+        self.states = states
+        self.space = space
+        self._sets: dict[tuple[str, str, ConnState], PacketSet] = {}
+
+    def verdict(self, packet: Packet, source: str, destination: str, *, answered: bool = True) -> Verdict:
+        """As `trace(...).verdict`.
+
+        Raises:
+            SiteError: there is no way.
+        """
+        there = self.finder.paths(source, destination, packet.dst)
+        back = self.finder.paths(destination, source, packet.src) if answered else ()
+        passes = all(self._passes(path, packet, ConnState.NEW) for path in there)
+        if passes and back:
+            answer = packet.reply()
+            passes = all(self._passes(path, answer, ConnState.ESTABLISHED) for path in back)
+        return Verdict.PERMITTED if passes else Verdict.DENIED
+
+    def _passes(self, path: Path, packet: Packet, state: ConnState) -> bool:
+        return all(packet in self._permitted(hop.device, hop.in_interface, state) for hop in path.hops)
+
+    def _permitted(self, device: str, interface: str, state: ConnState) -> PacketSet:
+        key = (device, interface, state)
+        if key not in self._sets:
+            self._sets[key] = self.states[device].permitted(self.space, interface, state)
+        return self._sets[key]
