@@ -239,8 +239,7 @@ class Rehearsal:
         tcp = {probe.port for probe in probes if probe.protocol == "tcp"}
         udp = {probe.port for probe in probes if probe.protocol == "udp"}
         silent = {port for _, port in self._one_way()}
-        leave = {(host, "tcp", port) for host, ports in self.services.occupied().items() for port in ports}
-        return Listeners(hosts, tcp=tcp, udp=udp - silent, silent=silent, leave=leave)
+        return Listeners(hosts, tcp=tcp, udp=udp - silent, silent=silent, leave=self.services.occupied())
 
     def _ports(self) -> set[tuple[str, int]]:
         """TCP and UDP ports of all requirements, in force or not: what is not in force must be closed."""
