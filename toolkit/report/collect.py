@@ -46,12 +46,18 @@ def _requirement(site: Site, spec: Spec, one: Requirement) -> RequirementRow:
 def finding_rows(site: Site, *more: Iterable[Finding]) -> tuple[FindingRow, ...]:
     """Findings of the site's specs, then of flows, policies and whatever else is given; errors first."""
     found = [(f, spec.name) for spec in site.specs.values() for f in spec.findings]
-    found += [(f, "") for group in more for f in group]
+    found += [(f, _document(site, f)) for group in more for f in group]
     rows = [
         FindingRow(f.code, f.severity.value, f.message, f"{where} line {f.line}".strip() if f.line else where)
         for f, where in sorted(found, key=lambda pair: ORDER.index(pair[0].severity))
     ]
     return tuple(dict.fromkeys(rows))
+
+
+def _document(site: Site, finding: Finding) -> str:
+    """The document of a finding about a requirement: such a message begins with the requirement's id."""
+    about = finding.message.partition(" ")[0]
+    return next((spec.name for spec, one in site.requirements() if one.id == about), "")
 
 
 def device_rows(
