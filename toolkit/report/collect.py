@@ -111,7 +111,7 @@ def limits(graph: FlowGraph, policies: Mapping[str, DevicePolicy], findings: Ite
     stateless = sorted(policy.device for policy in policies.values() if not policy.stateful)
     if stateless:
         said.append(
-            f"{', '.join(stateless)} filter without state: `established` is ACK or RST set and proves no connection, "
+            f"{', '.join(stateless)} filter without state: what has ACK or RST set counts as established, "
             "so a bare ACK from a permitted service port passes."
         )
     tunnels = sorted({str(flow.service) for flow in graph.role_flows if flow.reply is Reply.ONE_WAY})

@@ -54,8 +54,8 @@ def html_page(report: RunReport) -> str:
 
 
 def write_html(report: RunReport, path: Path) -> None:
-    """Write the page to a file, as UTF-8."""
-    path.write_text(html_page(report), encoding="utf-8")
+    """Write the page to a file, as UTF-8; what UTF-8 cannot hold (half a surrogate pair) becomes a question mark."""
+    path.write_text(html_page(report), encoding="utf-8", errors="replace")
 
 
 def _hash(text: str) -> str:

@@ -40,3 +40,5 @@ const reveal = () => {
 };
 window.addEventListener("hashchange", reveal);
 reveal();
+// Paper has no triangles to click: the entries of the devices are printed open.
+window.addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("details.acl")) { one.open = true; } });
