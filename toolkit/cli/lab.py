@@ -191,3 +191,78 @@ def print_outcome(outcome: dict[str, Any], cells: list[dict[str, str]]) -> None:
         print(f"{name}: {'healthy' if one['healthy'] else 'NOT HEALTHY'}, {one['detail']}")
     total = sum(outcome["timings"].values())
     print(", ".join(f"{name} {value:.1f} s" for name, value in outcome["timings"].items()) + f"; in all {total:.1f} s")
+
+
+@lab.command()
+@inventory_option
+def up(inventory: Path) -> None:
+    """Start the lab of a site in the background, with the filters that the site has today."""
+    from toolkit.lab import running
+
+    work = Work(inventory)
+    found = running.start(work, RUNS, _answer)
+    note(f"the lab of {found.name} is up (process {found.pid})")
+    note("toolkit lab exec -- toolkit plan     plans against its devices; so do apply, verify, rollback, check --live")
+    note("toolkit lab test                     probes the whole matrix; toolkit lab down ends it")
+
+
+@lab.command()
+@inventory_option
+@json_option
+def test(inventory: Path, as_json: bool) -> int:
+    """Probe the whole matrix of the lab that is up, against its running filters; exit 4 when anything is wrong."""
+    from toolkit.lab import running
+
+    work = Work(inventory)
+    expectations = expectations_of(work, None)
+    question = {"do": "test", "expectations": str(expectations.resolve()) if expectations else None}
+    outcome = running.ask(running.must_find(RUNS, work.site.name), question)
+    cells = outcome.pop("cells")
+    if as_json:
+        print_json(outcome)
+    else:
+        print_outcome(outcome, cells)
+    return 0 if outcome["ok"] else PROOF_FAILED
+
+
+@lab.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@inventory_option
+def exec(inventory: Path, command: tuple[str, ...]) -> int:  # noqa: A001 - the verb's name
+    """Run a command inside the lab that is up, logged in to its devices: toolkit lab exec -- toolkit verify."""
+    from toolkit.lab import running
+
+    return running.execute(running.must_find(RUNS, Work(inventory).site.name), command)
+
+
+@lab.command()
+@inventory_option
+def down(inventory: Path) -> None:
+    """End the lab that is up; nothing of it stays."""
+    from toolkit.lab import running
+
+    found = running.must_find(RUNS, Work(inventory).site.name)
+    running.stop(found)
+    note(f"the lab of {found.name} is down")
+
+
+def _answer(rehearsal: Rehearsal, question: dict[str, Any]) -> dict[str, Any]:
+    """What a running lab does when it is asked."""
+    from toolkit.errors import LabError
+
+    if question.get("do") != "test":
+        raise LabError(f"the lab does not know how to {question.get('do')!r}")
+    services = rehearsal.wait_healthy(1.0)
+    expectations = Path(question["expectations"]) if question.get("expectations") else None
+    matrix = rehearsal.matrix(rehearsal.read(), expectations)
+    rehearsal.target.close()
+    return {
+        "ok": matrix.ok and all(one.healthy for one in services),
+        "backend": "netns",
+        "run": "",
+        "matrix": matrix.counts,
+        "services": {one.name: {"healthy": one.healthy, "detail": one.detail} for one in services},
+        "timings": dict(rehearsal.timings.seconds),
+        "certificate": None,
+        "cells": wrong_cells(matrix),
+    }

@@ -147,12 +147,14 @@ def attach(pid: int, function: Callable[[], int]) -> int:
     except OSError as caught:
         raise LabError(f"the lab's process {pid} cannot be reached: {caught.strerror}") from None
     parent = os.getpid()
+    folder = Path.cwd()
     keeper = os.fork()
     if keeper == 0:
         os.setsid()
         _die_with(parent)
         try:
             _check(_libc.setns(pidfd, flags))
+            os.chdir(folder)  # other mounts have another root, and the way there is the same
             if os.getuid() != 0:
                 _raise_ambient()
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from toolkit.render.work import Work
 
 RUNS = Path("runs")
-LOGIN = Connection()
+
+
+def login() -> Connection:
+    """How to log in, where the environment says so: TOOLKIT_USER, TOOLKIT_KEY_FILE, TOOLKIT_KNOWN_HOSTS."""
+    key, known = os.environ.get("TOOLKIT_KEY_FILE"), os.environ.get("TOOLKIT_KNOWN_HOSTS")
+    return Connection(os.environ.get("TOOLKIT_USER"), Path(key) if key else None, Path(known) if known else None)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Planned:
     rendered: Mapping[str, Rendered]
 
 
-def make_target(work: Work, connection: Connection = LOGIN) -> Target:
+def make_target(work: Work, connection: Connection | None = None) -> Target:
     """The devices of a site, judged by the policy of the site."""
 
     def verify(device: str, state: FilterState) -> Sequence[str]:
@@ -49,10 +55,10 @@ def make_target(work: Work, connection: Connection = LOGIN) -> Target:
         decisions = [state.decide(acl.interface, packet, ConnState.NEW) for acl in policy.acls]
         return all(one.action == "deny" for one in decisions)
 
-    return Target(work.site, work.finder, open_nornir(work.site, connection), verify, stale)
+    return Target(work.site, work.finder, open_nornir(work.site, connection=connection or login()), verify, stale)
 
 
-def read_states(work: Work, connection: Connection = LOGIN) -> Mapping[str, FilterState]:
+def read_states(work: Work, connection: Connection | None = None) -> Mapping[str, FilterState]:
     """Running filters of all devices.
 
     Raises:
