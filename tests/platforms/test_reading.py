@@ -78,6 +78,11 @@ meta nfproto != ipv4 accept
 meta nfproto ipv4 ip saddr 10.0.0.1 accept
 meta nfproto ipv4 icmp type 8 drop
 meta nfproto ipv4 tcp dport 5 accept
+meta nfproto ipv4 meta l4proto icmp drop
+meta nfproto ipv4 meta l4proto { icmp, tcp } drop
+meta nfproto ipv4 ip protocol tcp drop
+meta nfproto ipv4 reject
+meta l4proto { 4, 41, 58, 88, 112, 136, 253 } drop
 icmp type echo-request accept
 icmp type 8 icmp code 0 accept
 icmp type { 3, 11 } accept
@@ -121,6 +126,9 @@ BRIDGE_RULES = """
 ether type ip icmp type 8 drop
 ether type ip ip saddr 10.0.0.1 drop
 ether type ip meta l4proto { tcp, udp } th dport 5 accept
+ether type ip meta l4proto icmp drop
+meta protocol ip ip protocol tcp drop
+ip protocol icmp drop
 meta protocol arp accept
 ip saddr 1.1.1.1 icmp type 8 accept
 iifname "a" ip saddr 1.1.1.1 tcp dport 7 accept
@@ -248,14 +256,14 @@ LISTINGS = {
 
 @pytest.mark.parametrize(("text", "message"), LISTINGS.items())
 def test_a_listing_of_another_shape_is_refused(text, message):
-    with pytest.raises(ConfigError, match="^dev1: ") as caught:
+    with pytest.raises(ConfigError, match=r"^dev1: ") as caught:
         read_listing(text, "dev1")
     assert message in str(caught.value)
 
 
 def test_a_dormant_table_and_an_egress_hook_are_refused_as_the_kernel_lists_them(kernel):
     dormant = kernel(table("drop") + "add table inet t { flags dormant; }\n")
-    with pytest.raises(ConfigError, match="table 't': flags"):
+    with pytest.raises(ConfigError, match=r"table 't': flags"):
         read_listing(dormant, "dev1")
     listing = json.loads(kernel(table("drop")))
     chain = next(item["chain"] for item in listing["nftables"] if item.get("chain", {}).get("hook"))

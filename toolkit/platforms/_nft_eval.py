@@ -11,19 +11,8 @@ from typing import TYPE_CHECKING, Final
 from toolkit.errors import ConfigError, Place
 from toolkit.net import ICMP, TCP, WITH_PORTS, Action
 from toolkit.packets import FULL, NOT_FRAGMENT, Box
-from toolkit.platforms._nft_model import (
-    ETHER_IP,
-    ETHER_TYPES,
-    NFPROTO_IPV4,
-    NFPROTO_IPV6,
-    NUMBER_FIELDS,
-    Chain,
-    Match,
-    Rule,
-    Ruleset,
-    reachable,
-    write_rule,
-)
+from toolkit.platforms._nft_model import NUMBER_FIELDS, Chain, Match, Rule, Ruleset, reachable, write_rule
+from toolkit.platforms._nft_names import ETHER_IP, ETHER_TYPES, NFPROTO_IPV4, NFPROTO_IPV6
 from toolkit.platforms.base import ConnState, Decision
 
 if TYPE_CHECKING:

@@ -7,14 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from toolkit.errors import ConfigError, Place
-from toolkit.net import PROTOCOL_NUMBERS
 from toolkit.platforms._nft_model import (
-    CT_STATES,
-    ETHER_TYPES,
-    ICMP_CODES,
-    ICMP_TYPES,
-    NFPROTO_IPV6,
-    NFPROTOS,
     NUMBER_FIELDS,
     Base,
     Chain,
@@ -23,13 +16,23 @@ from toolkit.platforms._nft_model import (
     Rule,
     Ruleset,
     fault,
+    guard_of,
     make_rule,
+)
+from toolkit.platforms._nft_names import (
+    CT_STATES,
+    ETHER_TYPES,
+    ICMP_CODES,
+    ICMP_TYPES,
+    NFPROTO_IPV6,
+    NFPROTOS,
+    PROTOCOLS,
 )
 from toolkit.platforms._nft_rule import FRAGMENT_MASK, TRANSPORTS
 from toolkit.platforms._nft_text import HOOKS
 
 NAMES: dict[str, dict[str, int]] = {
-    "protocol": PROTOCOL_NUMBERS,
+    "protocol": PROTOCOLS,
     "icmp type": ICMP_TYPES,
     "icmp code": ICMP_CODES,
     "ether type": ETHER_TYPES,
@@ -181,6 +184,9 @@ class _Reader:
             self.add(Match.numbers("protocol", [(number, number)]))
         if (protocol, name) in PAYLOAD:
             self.numbers(PAYLOAD[str(protocol), str(name)], right, sign)
+            guard = guard_of(self.body["family"])
+            if (protocol, name) == ("ip", "protocol") and guard is not None:
+                self.add(guard)
         elif protocol in (*TRANSPORTS, "th") and name in ("sport", "dport"):
             self.numbers(str(name), right, sign)
         elif (protocol, name) == ("tcp", "flags") and sign in ("in", "!="):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, summarize_address_range
 from typing import TYPE_CHECKING, Final
 
-from toolkit.net import PROTOCOL_NUMBERS
+from toolkit.net import ICMP, PROTOCOL_NUMBERS
+from toolkit.platforms._nft_names import BUILT_IN_PROTOCOLS, ETHER_IP, ETHER_TYPES, NFPROTO_IPV4, NFPROTOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,42 +34,10 @@ NUMBER_FIELDS: Final[dict[str, int]] = {
     "tcp established": 1,
 }
 FIELDS: Final = (*TEXT_FIELDS, *NUMBER_FIELDS)
-CT_STATES: Final = ("new", "established", "related", "invalid", "untracked")
-ETHER_IP: Final = 0x0800
-NFPROTO_IPV4: Final = 2
-NFPROTO_IPV6: Final = 10
-ETHER_TYPES: Final = {"ip": ETHER_IP, "arp": 0x0806, "ip6": 0x86DD}
-NFPROTOS: Final = {"ipv4": NFPROTO_IPV4, "ipv6": NFPROTO_IPV6}
-# Matches that only an IPv4 packet can meet; nft drops a guard for IPv4 beside them (and before a reject, whose
-# answer then is an IPv4 one) when it lists a rule.
+# Matches that only an IPv4 packet can meet; nft drops a guard for IPv4 beside them when it lists a rule, and also
+# beside ICMP, and before a reject, whose answer then is an IPv4 one.
 ONLY_IPV4: Final = ("ip saddr", "ip daddr", "ip frag-off", "icmp type", "icmp code")
-# Protocols that nft names by itself; it looks others up in /etc/protocols, which a device may not have.
-BUILT_IN_PROTOCOLS: Final = ("icmp", "esp", "ah", "tcp", "udp", "sctp")
 WITH_TRANSPORT: Final = frozenset({6, 17, 132})
-
-ICMP_TYPES: Final = {
-    "echo-reply": 0,
-    "destination-unreachable": 3,
-    "source-quench": 4,
-    "redirect": 5,
-    "echo-request": 8,
-    "router-advertisement": 9,
-    "router-solicitation": 10,
-    "time-exceeded": 11,
-    "parameter-problem": 12,
-    "timestamp-request": 13,
-    "timestamp-reply": 14,
-}
-ICMP_CODES: Final = {
-    "net-unreachable": 0,
-    "host-unreachable": 1,
-    "prot-unreachable": 2,
-    "port-unreachable": 3,
-    "frag-needed": 4,
-    "net-prohibited": 9,
-    "host-prohibited": 10,
-    "admin-prohibited": 13,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +102,8 @@ def make_rule(matches: Iterable[Match], verdict: str, target: str = "", **extra:
         ValueError: it looks at ports of protocols that have none; nft would compare other bytes there.
     """
     kept = {one.field: one for one in matches}
-    if verdict == "reject" or any(name in kept for name in ONLY_IPV4):
+    is_icmp = kept.get("protocol") == Match("protocol", ((ICMP, ICMP),))
+    if verdict == "reject" or is_icmp or any(name in kept for name in ONLY_IPV4):
         for name, value in (("nfproto", NFPROTO_IPV4), ("ether type", ETHER_IP)):
             if kept.get(name) == Match(name, ((value, value),)):
                 del kept[name]
@@ -143,6 +113,15 @@ def make_rule(matches: Iterable[Match], verdict: str, target: str = "", **extra:
             raise ValueError("ports need a match on protocols that have them: tcp, udp or sctp")
     ordered = tuple(sorted(kept.values(), key=lambda one: FIELDS.index(one.field)))
     return Rule(ordered, verdict, target, **extra)  # type: ignore[arg-type]
+
+
+def guard_of(family: str) -> Match | None:
+    """The match that `ip protocol` adds in a family, so that IPv6 and ARP never meet it; None where it needs none."""
+    if family == "ip":
+        return None
+    if family == "inet":
+        return Match("nfproto", ((NFPROTO_IPV4, NFPROTO_IPV4),))
+    return Match("ether type", ((ETHER_IP, ETHER_IP),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,8 +285,8 @@ def _protocol(one: Match, rule: Rule, sign: str) -> str:
     if not one.negated and len(numbers) == 1 and numbers[0][0] == numbers[0][1]:
         if _transport(rule) != "th" and any(named):
             return ""
-        if numbers[0] == (1, 1) and (rule.match("icmp type") or rule.match("icmp code")):
-            return ""
+        if numbers[0] == (ICMP, ICMP):
+            return "" if rule.match("icmp type") or rule.match("icmp code") else "ip protocol icmp"
     names = {name: PROTOCOL_NUMBERS[name] for name in BUILT_IN_PROTOCOLS}
     texts = [_name(value, names) for value in numbers]
     return f"meta l4proto {sign}{_set(texts)}"

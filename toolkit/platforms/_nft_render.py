@@ -11,8 +11,6 @@ from toolkit.net import ANY_PORT, ANYWHERE, Action
 from toolkit.packets import Space
 from toolkit.platforms._nft_eval import View
 from toolkit.platforms._nft_model import (
-    ETHER_IP,
-    NFPROTO_IPV4,
     Base,
     Chain,
     Match,
@@ -23,6 +21,7 @@ from toolkit.platforms._nft_model import (
     write_rule,
     write_table,
 )
+from toolkit.platforms._nft_names import ETHER_IP, NFPROTO_IPV4
 from toolkit.platforms._nft_text import apply_script
 from toolkit.platforms.base import CandidateConfig, ConnState
 from toolkit.topology import Ownership

@@ -7,19 +7,15 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import InputError
-from toolkit.net import PROTOCOL_NUMBERS
-from toolkit.platforms._nft_model import (
+from toolkit.platforms._nft_model import NUMBER_FIELDS, Interval, Match, Rule, guard_of, make_rule
+from toolkit.platforms._nft_names import (
     CT_STATES,
     ETHER_TYPES,
     ICMP_CODES,
     ICMP_TYPES,
     NFPROTO_IPV6,
     NFPROTOS,
-    NUMBER_FIELDS,
-    Interval,
-    Match,
-    Rule,
-    make_rule,
+    PROTOCOLS,
 )
 
 if TYPE_CHECKING:
@@ -102,6 +98,9 @@ class RuleReader:
             self.numbers(f"ip {name}", _address)
         elif name == "protocol":
             self.numbers("protocol", _protocol)
+            guard = guard_of(self.table.partition(" ")[0])
+            if guard is not None:
+                self.add(guard)
         elif name == "frag-off":
             self.script.expect("&")
             mask = self.script.next("the mask")
@@ -239,7 +238,7 @@ def _named(text: str, names: Mapping[str, int]) -> Interval:
 
 
 def _protocol(text: str) -> Interval:
-    return _named(text, PROTOCOL_NUMBERS)
+    return _named(text, PROTOCOLS)
 
 
 def _address(text: str) -> Interval:
