@@ -1,15 +1,16 @@
 """Plan, apply, rollback, journal; Nornir tasks; the only room that talks to devices.
 
-For one's own `nr.run(task=...)`: `read_filter`, `load_filter`, `save_startup`.
+For one's own `nr.run(task=...)`: `read_filter`, `load_filter`, `save_startup`, `clear_sessions`, `check_login`.
 """
 
-from toolkit.deploy.apply import Options, Outcome, Target, apply, rollback
+from toolkit.deploy.apply import Options, Outcome, apply, rollback
 from toolkit.deploy.inventory import Connection, open_nornir, results
 from toolkit.deploy.journal import Journal, Step
 from toolkit.deploy.plan import DeviceChange, Plan, certify, make_plan
 from toolkit.deploy.plan import load as load_plan
 from toolkit.deploy.plan import save as save_plan
-from toolkit.deploy.session import load_filter, read_filter, save_startup
+from toolkit.deploy.session import check_login, clear_sessions, load_filter, read_filter, save_startup
+from toolkit.deploy.target import Target
 
 __all__ = [
     "Connection",
@@ -22,6 +23,8 @@ __all__ = [
     "Target",
     "apply",
     "certify",
+    "check_login",
+    "clear_sessions",
     "load_filter",
     "load_plan",
     "make_plan",

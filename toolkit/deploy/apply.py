@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from toolkit.deploy.inventory import results
-from toolkit.deploy.journal import Journal, Step, lock
-from toolkit.deploy.plan import check_certificate
-from toolkit.deploy.session import end_session, load_filter, read_file, read_filter, run_command, save_startup
+from toolkit.deploy.journal import BACK, FINISHED, STARTED, STOPPED, Journal, Step, lock
+from toolkit.deploy.plan import check_certificate, check_current
+from toolkit.deploy.session import clear_sessions, load_filter, read_file, read_filter, run_command, save_startup
 from toolkit.deploy.sessions import LIST_COMMAND, end_command, read_sessions
-from toolkit.errors import DeployError, ToolkitError
+from toolkit.errors import DeployError, DeviceError, ProofError, ToolkitError
 from toolkit.platforms import get
 from toolkit.render import context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from nornir.core import Nornir
     from nornir.core.task import Result, Task
 
     from toolkit.deploy.plan import DeviceChange, Plan
-    from toolkit.net import Packet
-    from toolkit.paths import PathFinder
+    from toolkit.deploy.target import Target
     from toolkit.platforms.base import CandidateConfig, FilterState
-    from toolkit.site import Site
+
+DONE: Final = (Step.VERIFIED, Step.SAVING, Step.SAVED)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How an apply behaves. `rehearsal` is for labs: the devices are simulated, so no certificate is asked for."""
+    """How an apply behaves.
+
+    `rehearsal` is for labs: the devices are simulated, so no certificate is asked for; the journal keeps that, as it
+    keeps `without_lab`. `save` writes the startup files after verification, but not where startup differed from
+    running before: saving would keep what nobody asked for. `save_anyway` asks for it.
+    """
 
     resume: bool = False
     without_lab: bool = False
     rehearsal: bool = False
     save: bool = True
+    save_anyway: bool = False
 
 
 @dataclass
 class Outcome:
-    """What an apply or rollback did."""
+    """What an apply or rollback did. `changed` are the devices that something was sent to, this time."""
 
     changed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -49,90 +53,55 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Target:
-    """The devices of a site, and how to judge them.
-
-    `verify` gives the problems of a device's filter (none is good); `stale` says of the first packet of a
-    session whether the new policy denies it on a device.
-    """
-
-    site: Site
-    finder: PathFinder
-    nornir: Nornir
-    verify: Callable[[str, FilterState], Sequence[str]]
-    stale: Callable[[str, Packet, FilterState], bool]
-
-    def read(self, devices: Iterable[str], *, fresh: bool = False) -> dict[str, FilterState]:
-        """Filters of devices, read in parallel; `fresh` opens new SSH sessions for it.
-
-        Raises:
-            DeployError: a device cannot be read, or its filter is not fully understood.
-        """
-        chosen = self.some(devices)
-        if not chosen.inventory.hosts:
-            return {}
-        if fresh:
-            for host in chosen.inventory.hosts.values():
-                end_session(host)
-        outputs = results(chosen.run(task=read_filter))
-        return {
-            device: get(str(chosen.inventory.hosts[device].platform)).parse_running(
-                outputs[device], context(self.site, self.finder, device)
-            )
-            for device in devices
-        }
-
-    def some(self, devices: Iterable[str]) -> Nornir:
-        """Nornir over some devices."""
-        wanted = set(devices)
-        return self.nornir.filter(filter_func=lambda host: host.name in wanted)
-
-    def close(self) -> None:
-        """End all sessions."""
-        for host in self.nornir.inventory.hosts.values():
-            end_session(host)
-
-
 def apply(
-    plan: Plan, folder: Path, target: Target, candidates: dict[str, CandidateConfig], options: Options
+    plan: Plan, folder: Path, target: Target, candidates: Mapping[str, CandidateConfig], options: Options
 ) -> Outcome:
     """Push a plan; `folder` is the plan's run folder, and the journal goes there.
 
+    Everything that can refuse the plan is asked before the first line is sent. What goes wrong later, Ctrl-C included,
+    stops the apply and rolls back every device that was touched, the last one first.
+
     Raises:
         DeployError: refused (state moved, no certificate, too many devices), or failed and rolled back.
+        DeviceError: a device does not answer or rejects a line; rolled back.
+        ProofError: a device does not do what its policy asks; rolled back.
         LockedError: another apply is under way.
     """
     with lock(folder.parent, f"apply {plan.id}"):
         journal = Journal(folder)
         pusher = _Pusher(plan, folder, target, candidates, options, journal)
         pusher.allow()
-        journal.write(
-            "", "started", resume=options.resume, rehearsal=options.rehearsal, without_lab=options.without_lab
-        )
+        flags = {"resume": options.resume, "rehearsal": options.rehearsal, "without_lab": options.without_lab}
+        journal.write("", STARTED, plan=plan.fingerprint, version=plan.version, **flags)
         try:
             for wave in plan.waves:
                 pusher.push([device for device in wave if not plan.change(device).is_empty])
-        except (ToolkitError, KeyboardInterrupt) as caught:
-            journal.write("", "stopped", reason=str(caught) or type(caught).__name__)
-            pusher.undo()
-            if isinstance(caught, KeyboardInterrupt):
+            if options.save:
+                pusher.save()
+        except (Exception, KeyboardInterrupt) as caught:  # whatever went wrong, no device is left half-way
+            journal.write("", STOPPED, reason=str(caught) or type(caught).__name__)
+            undone = pusher.undo(because=caught)
+            if not isinstance(caught, ToolkitError):
+                caught.add_note(f"rolled back: {undone}")
                 raise
-            undone = ", ".join(pusher.outcome.rolled_back) or "nothing had been changed"
-            raise type(caught)(f"{caught} (rolled back: {undone})") from caught
+            kind = type(caught) if isinstance(caught, DeployError | ProofError) else DeployError
+            raise kind(f"{caught} (rolled back: {undone})") from caught
         pusher.outcome.unchanged = [c.device for c in plan.changes if c.device not in pusher.outcome.changed]
-        journal.write("", "finished", changed=pusher.outcome.changed)
+        journal.write("", FINISHED, changed=pusher.outcome.changed)
         return pusher.outcome
 
 
 def rollback(plan: Plan, folder: Path, target: Target) -> Outcome:
-    """Restore the first state of every device that the journal says was touched.
+    """Restore the first state of every device that the journal says was touched, and prove it by fingerprint.
 
     Raises:
         DeployError: a device cannot be restored; the others are.
+        LockedError: an apply is under way.
     """
     with lock(folder.parent, f"rollback {plan.id}"):
-        pusher = _Pusher(plan, folder, target, {}, Options(), Journal(folder))
+        journal = Journal(folder)
+        journal.write("", "rollback started")
+        pusher = _Pusher(plan, folder, target, {}, Options(), journal)
         pusher.undo()
         return pusher.outcome
 
@@ -145,7 +114,7 @@ class _Pusher:
         plan: Plan,
         folder: Path,
         target: Target,
-        candidates: dict[str, CandidateConfig],
+        candidates: Mapping[str, CandidateConfig],
         options: Options,
         journal: Journal,
     ) -> None:
@@ -155,53 +124,61 @@ class _Pusher:
         self.candidates = candidates
         self.options = options
         self.journal = journal
+        self.steps = journal.states()  # as they were when this began
         self.outcome = Outcome()
 
     def allow(self) -> None:
-        """All that can refuse a plan before the first device is asked."""
-        deploy = self.target.site.file.deploy
-        if len(self.plan.changed) > deploy.max_devices:
+        """All that can refuse a plan before the first line is sent.
+
+        Raises:
+            DeployError: it is refused; says why and what to do.
+        """
+        plan, deploy = self.plan, self.target.site.file.deploy
+        check_current(plan, self.target.site)
+        if len(plan.changed) > deploy.max_devices:
             raise DeployError(
-                f"plan {self.plan.id} changes {len(self.plan.changed)} devices, the site allows {deploy.max_devices} "
+                f"plan {plan.id} changes {len(plan.changed)} devices, the site allows {deploy.max_devices} "
                 "at once (deploy.max_devices)"
             )
-        if not (self.options.rehearsal or self.options.without_lab) and self.plan.changed:
-            check_certificate(self.plan, self.folder, dict(deploy.min_level))
-        touched = {d for d, step in self.journal.states().items() if step != Step.ROLLED_BACK}
-        if touched and not self.options.resume and self._unfinished():
+        if not (self.options.rehearsal or self.options.without_lab) and plan.changed:
+            check_certificate(plan, self.folder, dict(deploy.min_level))
+        if self.journal.unfinished and not self.options.resume:
             raise DeployError(
-                f"an earlier apply of plan {self.plan.id} did not finish; run: toolkit apply {self.plan.id} --resume, "
-                f"or: toolkit rollback {self.plan.id}"
+                f"an earlier apply of plan {plan.id} did not finish; run: toolkit apply {plan.id} --resume, "
+                f"or: toolkit rollback {plan.id}"
             )
-
-    def _unfinished(self) -> bool:
-        steps = [entry.step for entry in self.journal.entries() if not entry.device]
-        return bool(steps) and steps[-1] not in ("finished", "rolled back", "stopped")
+        for device, state in self.target.read(plan.changed).items():
+            self._must_send(device, state)
 
     # ---- forwards -------------------------------------------------------------------------
 
     def push(self, devices: Sequence[str]) -> None:
-        """One wave: check that nothing moved, send, read back over a new session, prove, save."""
-        waiting = [device for device in devices if not self._is_there(device)]
-        if not waiting:
-            return
-        results(self.target.some(waiting).run(task=self._send))
-        for device, state in self.target.read(waiting, fresh=True).items():
+        """One wave: check that nothing moved, send, read back over new sessions, prove, end denied sessions."""
+        self.target.run(devices, self._send)
+        states = self.target.read(devices, fresh=True)
+        for device, state in states.items():
             self._check(device, state)
-        self._end_sessions(waiting)
-        if self.options.save:
-            results(self.target.some(waiting).run(task=self._save))
+        new = {device: state for device, state in states.items() if self.steps.get(device) not in DONE}
+        self._end_sessions(new)
+        for device in new:
+            self.journal.write(device, Step.VERIFIED)
 
-    def _is_there(self, device: str) -> bool:
-        """Whether a resumed device holds its candidate already; refuses a state that is neither old nor new."""
-        change = self.plan.change(device)
-        (now,) = self.target.read([device]).values()
-        if now.fingerprint() == change.before:
+    def save(self) -> None:
+        """Startup files of every device of the plan, when all of them are verified."""
+        steps = self.journal.states()
+        self.target.run([device for device in self.plan.changed if steps.get(device) != Step.SAVED], self._save)
+
+    def _must_send(self, device: str, state: FilterState) -> bool:
+        """Whether a device still waits for its change: it is as when the plan was made.
+
+        Raises:
+            DeployError: it is neither that, nor what this plan has made of it.
+        """
+        if state.fingerprint() == self.plan.change(device).before:
+            return True
+        touched = self.steps.get(device, Step.ROLLED_BACK) != Step.ROLLED_BACK
+        if touched and self._equals(device, state):
             return False
-        if self.options.resume and self._equals(device, now):
-            self.journal.write(device, Step.SENT, resumed=True)
-            self._check(device, now)
-            return not self.options.save
         raise DeployError(
             f"{device} has changed since the plan was made; look at it with toolkit verify, then plan again"
         )
@@ -211,11 +188,12 @@ class _Pusher:
         return platform.change(self.candidates[device], state).is_empty
 
     def _send(self, task: Task) -> Result:
+        """Read the device again right before its first line, then send; the journal knows before the device does."""
         from nornir.core.task import Result
 
-        device = task.host.name
+        device = str(task.host.name)
         change = self.plan.change(device)
-        if Journal(self.folder).states().get(device) == Step.SENT and self.options.resume:
+        if not self._must_send(device, self.target.parse(device, read_filter(task).result)):
             return Result(host=task.host, changed=False)
         earlier = {path: read_file(task, path) for path in change.startup}
         self.journal.write(device, Step.SENDING, startup=earlier)
@@ -226,52 +204,47 @@ class _Pusher:
 
     def _check(self, device: str, state: FilterState) -> None:
         if not self._equals(device, state):
-            raise DeployError(f"{device} does not hold what was sent")
+            raise DeviceError(f"{device} does not hold what was sent")
         problems = self.target.verify(device, state)
         if problems:
-            raise DeployError(f"{device} does not do what its policy asks: {problems[0]}")
-        self.journal.write(device, Step.VERIFIED)
+            raise ProofError(f"{device} does not do what its policy asks: {problems[0]}")
 
     def _save(self, task: Task) -> Result:
-        """Startup follows running only where it did before; otherwise saving would keep what nobody asked for."""
-        device = task.host.name
+        from nornir.core.task import Result
+
+        device = str(task.host.name)
         change = self.plan.change(device)
-        before = self._before(change)
-        usual = get(change.platform).startup(before)
-        earlier = self._earlier_startup(device)
-        if any(earlier.get(path) != text for path, text in usual.items()):
+        usual = get(change.platform).startup(self._before(change))
+        earlier = self.journal.startup_before(device)
+        if any(earlier.get(path) != text for path, text in usual.items()) and not self.options.save_anyway:
             self.outcome.notes.append(f"{device}: startup differed from running before, so it was not saved")
-            return read_filter(task)
+            return Result(host=task.host, changed=False)
         self.journal.write(device, Step.SAVING)
         saved = save_startup(task, change.startup)
         self.journal.write(device, Step.SAVED)
         return saved
 
-    def _end_sessions(self, devices: Sequence[str]) -> None:
+    def _end_sessions(self, states: Mapping[str, FilterState]) -> None:
         """End what is tracked but denied now; stateless devices track nothing."""
-        stateful = [device for device in devices if self.target.site.topology.node(device).stateful]
-        states = self.target.read(stateful)
 
         def end(task: Task) -> Result:
-            from nornir.core.task import Result
+            device = str(task.host.name)
+            found = read_sessions(run_command(task, LIST_COMMAND))
+            denied = [packet for packet in found if self.target.stale(device, packet, states[device])]
+            return clear_sessions(task, [end_command(packet) for packet in denied])
 
-            count = 0
-            for packet in read_sessions(run_command(task, LIST_COMMAND)):
-                if self.target.stale(task.host.name, packet, states[task.host.name]):
-                    run_command(task, end_command(packet))
-                    count += 1
-            return Result(host=task.host, result=count, changed=bool(count))
-
-        if stateful:
-            self.outcome.ended_sessions += sum(results(self.target.some(stateful).run(task=end)).values())
+        stateful = [device for device in states if self.target.site.topology.node(device).stateful]
+        self.outcome.ended_sessions += sum(self.target.run(stateful, end).values())
 
     # ---- backwards ------------------------------------------------------------------------
 
-    def undo(self) -> None:
-        """Restore all touched devices, the last one first, on failed hosts too; then say what could not be."""
-        self.target.nornir.data.reset_failed_hosts()
-        states = self.journal.states()
-        touched = [d for d, step in reversed(states.items()) if step != Step.ROLLED_BACK]
+    def undo(self, because: BaseException | None = None) -> str:
+        """Restore all touched devices, the last one first, on failed hosts too; returns their names, for people.
+
+        Raises:
+            DeployError: some could not be restored; the others are. Also says why this became necessary.
+        """
+        touched = [d for d, step in reversed(self.journal.states().items()) if step != Step.ROLLED_BACK]
         problems = []
         for device in touched:
             try:
@@ -282,18 +255,19 @@ class _Pusher:
                 self.journal.write(device, Step.FAILED, reason=str(caught))
         self.outcome.changed = [device for device in self.outcome.changed if device not in self.outcome.rolled_back]
         if problems:
-            raise DeployError(f"not everything could be rolled back: {'; '.join(problems)}")
-        self.journal.write("", "rolled back", devices=self.outcome.rolled_back)
+            reason = f"{because}; " if because is not None else ""
+            advice = f"when that is settled, run: toolkit rollback {self.plan.id}"
+            raise DeployError(f"{reason}not everything could be rolled back: {'; '.join(problems)}; {advice}")
+        self.journal.write("", BACK, devices=self.outcome.rolled_back)
+        return ", ".join(self.outcome.rolled_back) or "nothing had been changed"
 
     def _restore(self, device: str) -> None:
         change = self.plan.change(device)
-        platform = get(change.platform)
-        target = self._before(change)
-        (now,) = self.target.read([device], fresh=True).values()
+        (now,) = self.target.read([device]).values()
+        script = get(change.platform).restore(self._before(change), now)
         self.journal.write(device, Step.ROLLING_BACK)
-        script = platform.restore(target, now)
-        results(self.target.some([device]).run(task=load_filter, text=script, on_failed=True))
-        results(self.target.some([device]).run(task=save_startup, files=self._earlier_startup(device), on_failed=True))
+        self.target.run([device], load_filter, text=script)
+        self.target.run([device], save_startup, files=self.journal.startup_before(device))
         (now,) = self.target.read([device], fresh=True).values()
         if now.fingerprint() != change.before:
             raise DeployError(f"{device} is not back in its first state; somebody else has changed it meanwhile")
@@ -304,10 +278,3 @@ class _Pusher:
         platform = get(change.platform)
         where = context(self.target.site, self.target.finder, change.device)
         return platform.parse_config(path.read_text(encoding="utf-8"), str(path), where, platform.empty(where))
-
-    def _earlier_startup(self, device: str) -> dict[str, str | None]:
-        """Startup files as they were before the first step, from the journal."""
-        for entry in self.journal.entries():
-            if entry.device == device and entry.step == Step.SENDING:
-                return dict(entry.detail.get("startup", {}))
-        return {}

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import DeployError
-from toolkit.site import node_firewall_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from nornir.core import Nornir
 
     from toolkit.site import Site
 
-PASSWORD_VARIABLE = "TOOLKIT_PASSWORD"  # noqa: S105 - the name of a variable
+PASSWORD_VARIABLE: Final = "TOOLKIT_PASSWORD"  # noqa: S105 - the name of a variable
+USUAL_KEYS: Final = ("id_ed25519", "id_ecdsa", "id_rsa")  # in the order in which ssh(1) tries them
+DRIVERS: Final = {"linux_nftables": "linux"}  # platform -> netmiko's driver, where the inventory names none
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to log in. By default: the inventory's user, the SSH agent and keys, the system's known_hosts.
+    """How to log in. By default: the inventory's user, the SSH agent and keys, the user's own known_hosts.
 
-    A password, where one is needed, comes from the environment variable TOOLKIT_PASSWORD and nowhere else.
+    With a `key_file` that key alone is offered: no agent, no other key, no password, no ~/.ssh/config, which is what
+    a lab wants. A password, where one is needed, comes from the environment variable TOOLKIT_PASSWORD or from the
+    keyring (service `toolkit`), never from a file. `addresses` maps a device to the (address, port) to call instead
+    of the inventory's. Host keys are checked whatever is set here. `timeout` is in seconds.
     """
 
     user: str | None = None
     key_file: Path | None = None
     known_hosts: Path | None = None
     timeout: float = 10.0
+    addresses: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 DEFAULT = Connection()
@@ -40,18 +47,24 @@ DEFAULT = Connection()
 def open_nornir(site: Site, connection: Connection = DEFAULT, devices: Iterable[str] | None = None) -> Nornir:
     """Nornir over the devices of a site (never its hosts), all or some of them.
 
+    Close it with `Nornir.close_connections(on_failed=True)` or `session.end_session` for each host.
+
     Raises:
-        DeployError: a host was asked for: nodes are never a push target.
+        SiteError: a device is unknown.
+        DeployError: a host was asked for (nodes are never a push target), or a key or known_hosts file is missing.
     """
     from nornir import InitNornir
 
-    # paramiko tells its log, and so the terminal, what we say ourselves in one line.
+    # paramiko and nornir tell their logs, and so the terminal, what we say ourselves in one line.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    logging.getLogger("nornir").addHandler(logging.NullHandler())
     wanted = set(devices) if devices is not None else {node.name for node in site.topology.devices}
-    for name in wanted:
+    for name in sorted(wanted):
         if not site.topology.node(name).is_device:
-            role = next(iter(site.roles_of(name)), "host")
-            raise DeployError(f"{name} is no push target. {node_firewall_message(site, name, role)}")
+            raise DeployError(host_message(site, name))
+    for what, path in (("key", connection.key_file), ("known_hosts", connection.known_hosts)):
+        if path is not None and not path.is_file():
+            raise DeployError(f"the {what} file {str(path)!r} is missing")
     folder = site.folder
     nornir = InitNornir(
         runner={"plugin": "threaded", "options": {"num_workers": 20}},
@@ -70,42 +83,84 @@ def open_nornir(site: Site, connection: Connection = DEFAULT, devices: Iterable[
     return nornir
 
 
+def host_message(site: Site, name: str) -> str:
+    """Why a host is never a push target, with the vendor's line where a spec has it."""
+    cited = [
+        f" ({spec.name} line {finding.line})"
+        for spec in site.specs.values()
+        for finding in spec.findings
+        if finding.code == "node_firewall"
+    ]
+    roles = ", ".join(site.roles_of(name)) or "none"
+    return (
+        f"{name} is a host (roles: {roles}), and hosts are never a push target: the vendor neither recommends nor "
+        f"supports changes to IP tables on nodes{''.join(cited[:1])}. Filter on the devices in front of it "
+        f"({', '.join(node.name for node in site.topology.devices)})"
+    )
+
+
 def _log_in(host: Any, connection: Connection) -> None:
     from nornir.core.inventory import ConnectionOptions
 
     options = host.get_connection_parameters("netmiko")
+    # As Nornir and netmiko name them; what a file in the inventory says about host keys cannot weaken this.
     extras: dict[str, Any] = {
         **(options.extras or {}),
         "ssh_strict": True,
+        "system_host_keys": True,
         "fast_cli": True,
         "conn_timeout": connection.timeout,
+        **_keys(connection, options.extras or {}),
     }
     if connection.known_hosts is not None:
         extras |= {"system_host_keys": False, "alt_host_keys": True, "alt_key_file": str(connection.known_hosts)}
-    if connection.key_file is not None:
-        extras |= {"use_keys": True, "allow_agent": False, "key_file": str(connection.key_file)}
-    host.username = connection.user or host.username
-    password = os.environ.get(PASSWORD_VARIABLE)
+    host.username = connection.user or options.username or host.username
+    address, port = connection.addresses.get(host.name, (options.hostname, options.port))
+    host.hostname, host.port = address, port
+    platform = options.platform if options.platform != host.platform else DRIVERS.get(host.platform, host.platform)
     host.connection_options["netmiko"] = ConnectionOptions(
-        hostname=options.hostname,
-        port=options.port,
-        username=connection.user or options.username,
-        password=password,
-        platform=options.platform,
+        hostname=address,
+        port=port,
+        username=host.username,
+        password=None if connection.key_file else _password(host.username),
+        platform=platform,
         extras=extras,
     )
+
+
+def _keys(connection: Connection, extras: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys to offer. netmiko looks for the user's own keys only when it is given the name of one."""
+    if connection.key_file is not None:
+        return {"use_keys": False, "allow_agent": False, "key_file": str(connection.key_file), "ssh_config_file": None}
+    named = [Path(extras["key_file"]).expanduser()] if extras.get("key_file") else []
+    usual = [Path.home() / ".ssh" / name for name in USUAL_KEYS]
+    key = next((path for path in (*named, *usual) if path.is_file()), None)
+    return {"allow_agent": True, "use_keys": key is not None, "key_file": None if key is None else str(key)}
+
+
+def _password(user: str | None) -> str | None:
+    """The password from the environment, or from the keyring where that is installed and has one."""
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if password is None and user is not None and find_spec("keyring") is not None:
+        keyring: Any = import_module("keyring")
+        try:
+            password = keyring.get_password("toolkit", user)
+        except keyring.errors.KeyringError:
+            return None  # locked, or none on this machine: keys and the agent are left
+    return password
 
 
 def results(outcome: Any) -> Mapping[str, Any]:
     """Results of a Nornir run by host.
 
     Raises:
-        DeployError: the first failure, as the task raised it.
+        DeployError: the first failure, as the task raised it, with the number of other devices that failed.
     """
-    for host, multi in outcome.items():
-        if multi.failed:
-            caught = multi.exception or next((one.exception for one in multi if one.exception), None)
-            if isinstance(caught, DeployError):
-                raise caught
-            raise DeployError(f"{host}: {type(caught).__name__}: {caught}")
+    failed = [(host, multi) for host, multi in outcome.items() if multi.failed]
+    for host, multi in failed:
+        caught = multi.exception or next((one.exception for one in multi if one.exception), None)
+        others = f" (and {len(failed) - 1} more: {', '.join(h for h, _ in failed[1:])})" if failed[1:] else ""
+        if isinstance(caught, DeployError):
+            raise type(caught)(f"{caught.message}{others}", place=caught.place)
+        raise DeployError(f"{host}: {type(caught).__name__}: {caught}{others}")
     return {host: multi[0].result for host, multi in outcome.items()}

@@ -9,13 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from toolkit.errors import DeployError, LockedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+WRITING: Final = Lock()
+# Of a whole run: how it begins and ends.
+STARTED: Final = "started"
+STOPPED: Final = "stopped"
+FINISHED: Final = "finished"
+BACK: Final = "rolled back"
 
 
 class Step(StrEnum):
@@ -48,12 +56,19 @@ class Journal:
         self.path = folder / "journal.jsonl"
 
     def write(self, device: str, step: str, **detail: Any) -> None:
-        """Write a line and wait until the disk has it."""
+        """Write a line and wait until the disk has it; threads may write at the same time.
+
+        A last line that a crash cut short is dropped first: its step had not begun.
+        """
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "device": device, "step": step, **detail}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        new = not self.path.exists()
+        with WRITING, self.path.open("ab+") as file:
+            _drop_torn_line(file)
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            _sync_folder(self.path.parent)
 
     def entries(self) -> list[Entry]:
         """All lines; a last one that a crash cut short is left out.
@@ -71,19 +86,55 @@ class Journal:
             try:
                 body = json.loads(line)
                 found.append(Entry(body.pop("time"), body.pop("device"), body.pop("step"), body))
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, AttributeError):
                 if number == len(lines):
-                    break
+                    break  # cut short by a crash; its step had not begun
                 raise DeployError(f"{self.path}:{number}: cannot be read; the journal was damaged") from None
         return found
 
     def states(self) -> dict[str, str]:
-        """The last step of each device that was touched."""
-        return {entry.device: entry.step for entry in self.entries() if entry.device}
+        """The last step of each device that was touched, in the order in which they were touched last.
+
+        A failure is no state of a device: what was done before it still stands.
+        """
+        found: dict[str, str] = {}
+        for entry in self.entries():
+            if entry.device and entry.step != Step.FAILED:
+                if entry.step == Step.SENDING:
+                    found.pop(entry.device, None)
+                found[entry.device] = entry.step
+        return found
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an apply or a rollback began and neither came to its end: then nobody knows but the journal."""
+        whole = [entry.step for entry in self.entries() if not entry.device]
+        return bool(whole) and whole[-1] not in (FINISHED, BACK)
+
+    def startup_before(self, device: str) -> dict[str, str | None]:
+        """Startup files of a device as they were before the last time that something was sent to it."""
+        sent = [one for one in self.entries() if one.device == device and one.step == Step.SENDING]
+        return dict(sent[-1].detail.get("startup", {})) if sent else {}
+
+
+def _drop_torn_line(file: BinaryIO) -> None:
+    file.seek(0)
+    content = file.read()
+    if content and not content.endswith(b"\n"):
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file is only safe once its folder is."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 @contextmanager
-def lock(runs: Path, owner: str) -> Iterator[None]:
+def lock(runs: Path, purpose: str) -> Iterator[None]:
     """Hold the right to apply; it is given back by the kernel when this process ends, however it ends.
 
     Raises:
@@ -95,9 +146,10 @@ def lock(runs: Path, owner: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise LockedError(f"another change is under way: {file.read().strip() or 'owner unknown'}") from None
+            owner = file.read().strip() or "owner unknown"
+            raise LockedError(f"another change is under way: {owner}; wait for it to end") from None
         file.truncate(0)
-        file.write(f"{owner}, process {os.getpid()}, since {datetime.now(UTC).isoformat(timespec='seconds')}")
+        file.write(f"{purpose}, process {os.getpid()}, since {datetime.now(UTC).isoformat(timespec='seconds')}")
         file.flush()
         yield
         file.truncate(0)

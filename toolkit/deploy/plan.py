@@ -11,7 +11,7 @@ from toolkit import __version__
 from toolkit.errors import DeployError, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from toolkit.platforms.base import ChangeSet, FilterState
@@ -58,8 +58,16 @@ class Plan:
         return tuple(change.device for change in self.changes if not change.is_empty)
 
     def change(self, device: str) -> DeviceChange:
-        """The change of a device."""
-        return next(change for change in self.changes if change.device == device)
+        """The change of a device.
+
+        Raises:
+            DeployError: the plan does not hold the device; the message lists those that it holds.
+        """
+        for change in self.changes:
+            if change.device == device:
+                return change
+        held = ", ".join(change.device for change in self.changes)
+        raise DeployError(f"plan {self.id} holds no device {device!r} (devices: {held})")
 
 
 def make_plan(
@@ -85,14 +93,7 @@ def make_plan(
         )
         for device, one in rendered.items()
     )
-    identity = {
-        "site": site.file.model_dump(mode="json"),
-        "specs": [spec.model_dump(mode="json") for spec in site.specs.values()],
-        "topology": [str(node) for node in site.topology.nodes.values()],
-        "changes": [(row.device, row.before, row.candidate) for row in rows],
-        "version": __version__,
-    }
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    digest = _digest(site, rows)
     return Plan(
         id=digest[:12],
         site=site.name,
@@ -102,6 +103,29 @@ def make_plan(
         waves=_waves(site, [row.device for row in rows]),
         changes=rows,
     )
+
+
+def _digest(site: Site, rows: Iterable[DeviceChange]) -> str:
+    identity = {
+        "site": site.file.model_dump(mode="json"),
+        "specs": [spec.model_dump(mode="json") for spec in site.specs.values()],
+        "topology": [str(node) for node in site.topology.nodes.values()],
+        "changes": [(row.device, row.before, row.candidate) for row in rows],
+        "version": __version__,
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def check_current(plan: Plan, site: Site) -> None:
+    """Refuse a plan that was made from another spec, topology or toolkit than today's.
+
+    Raises:
+        DeployError: it was; says what to do.
+    """
+    if plan.version != __version__:
+        raise DeployError(f"plan {plan.id} was made by toolkit {plan.version}, this is {__version__}; plan again")
+    if _digest(site, plan.changes) != plan.fingerprint:
+        raise DeployError(f"the specs or the inventory changed since plan {plan.id} was made; plan again")
 
 
 def _waves(site: Site, devices: list[str]) -> tuple[tuple[str, ...], ...]:
@@ -122,10 +146,13 @@ def save(plan: Plan, runs: Path, running: Mapping[str, FilterState]) -> Path:
     folder = runs / plan.id
     for name in ("before", "after"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "plan.json").write_text(json.dumps(asdict(plan), indent=2) + "\n", encoding="utf-8")
     for change in plan.changes:
         (folder / "before" / f"{change.device}.cfg").write_text(running[change.device].text(), encoding="utf-8")
         (folder / "after" / f"{change.device}.cfg").write_text(change.candidate, encoding="utf-8")
+    # Last, and in one step: a folder with a plan in it is complete.
+    new = folder / "plan.json.new"
+    new.write_text(json.dumps(asdict(plan), indent=2) + "\n", encoding="utf-8")
+    new.replace(folder / "plan.json")
     return folder
 
 
@@ -178,13 +205,17 @@ def check_certificate(plan: Plan, folder: Path, minimum: Mapping[str, str]) -> N
     advice = f"rehearse it with: toolkit lab run --plan {plan.id}, or push it with --without-lab"
     if not path.is_file():
         raise DeployError(f"plan {plan.id} has no lab certificate; {advice}")
-    body = json.loads(path.read_text(encoding="utf-8"))
-    same = (body["fingerprint"], body["phase"], body["version"]) == (plan.fingerprint, plan.phase, plan.version)
-    if not same:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        bound = (body["fingerprint"], body["phase"], body["version"])
+        levels = dict(body["levels"])
+    except (ValueError, TypeError, KeyError) as caught:
+        raise DeployError(f"the lab certificate was damaged ({caught}); {advice}", place=Place(str(path))) from None
+    if bound != (plan.fingerprint, plan.phase, plan.version):
         raise DeployError(f"the lab certificate is for another plan, phase or version; {advice}")
     for change in plan.changes:
         needed = minimum.get(change.platform, LEVELS[0])
-        level = body["levels"].get(change.device, "none")
+        level = levels.get(change.device, "none")
         if level not in LEVELS or LEVELS.index(level) < LEVELS.index(needed):
             raise DeployError(
                 f"{change.device} was rehearsed at level {level!r}, the site asks for {needed!r}; {advice}"

@@ -1,29 +1,55 @@
 """Talking to devices: the only lines of the toolkit that do. Nornir tasks for one's own `nr.run(task=...)`.
 
 Filters are read and loaded over an exec channel on nornir-netmiko's own SSH session: one transaction, an exit
-status, and nothing of it typed into a shell line by line.
+status, and nothing of it typed into a shell line by line. Tasks raise `DeviceError` with the device's name and the next
+step; Nornir puts it into `result.exception`, and `inventory.results` raises it again.
 """
 
 from __future__ import annotations
 
 import shlex
-import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from toolkit.deploy.channel import Channels, end_session, execute, new_session, shared
 from toolkit.errors import DeviceError
 from toolkit.platforms import get
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nornir.core.task import Result, Task
 
-TIMEOUT: Final = 30.0
-CHUNK: Final = 1 << 16
+__all__ = [
+    "check_login",
+    "clear_sessions",
+    "end_session",
+    "load_filter",
+    "read_file",
+    "read_filter",
+    "run_command",
+    "save_startup",
+]
+
+# The text goes in whole or not at all: a session that breaks half-way ends the input early, and the first half of a
+# filter can be a valid filter. So the shell collects it, counts its bytes, and only then hands it on.
+WHOLE: Final = (
+    "LC_ALL=C; text=$(cat; printf x); text=${text%x}; "
+    '[ "${#text}" -eq "$1" ] || { echo "only ${#text} of $1 bytes arrived" >&2; exit 74; }; '
+)
+LOAD: Final = WHOLE + 'printf %s "$text" | eval "$2"'
+WRITE: Final = WHOLE + (
+    'umask 022; new="$2.toolkit-new"; printf %s "$text" > "$new" && sync "$new" && mv -f "$new" "$2" '
+    '|| { rm -f "$new"; exit 1; }'
+)
 
 
-def read_filter(task: Task, platform: str | None = None) -> Result:
+def read_filter(task: Task, platform: str | None = None, *, fresh: bool = False) -> Result:
     """Nornir task: the output of each show command of the host's platform, by command (`result.result`).
+
+    Args:
+        task: given by Nornir.
+        platform: name of the toolkit's platform; the host's own by default.
+        fresh: read over a new SSH session, and leave the one that is open alone.
 
     Raises:
         DeviceError: the device does not answer, or a command fails.
@@ -31,48 +57,100 @@ def read_filter(task: Task, platform: str | None = None) -> Result:
     from nornir.core.task import Result
 
     commands = get(platform or str(task.host.platform)).show_commands
-    return Result(host=task.host, result={command: run_command(task, command) for command in commands})
+    name = str(task.host.name)
+    if fresh:
+        with new_session(task) as channels:
+            found = {command: _must(name, channels, command)[0] for command in commands}
+    else:
+        channels = shared(task)
+        found = {command: _must(name, channels, command)[0] for command in commands}
+    return Result(host=task.host, result=found)
 
 
 def load_filter(task: Task, text: str, platform: str | None = None) -> Result:
     """Nornir task: load a text with the platform's load command; `changed` only where there was a text.
 
+    In a dry run nothing is sent, and the text is the result's `diff`.
+
     Raises:
-        DeviceError: the device rejected a line; the device's own words are in the message.
+        DeviceError: the device rejected a line, with the device's own words; or the session broke.
     """
     from nornir.core.task import Result
 
     if not text:
         return Result(host=task.host, changed=False)
+    if task.is_dry_run():
+        return Result(host=task.host, changed=False, diff=text)
     one = get(platform or str(task.host.platform))
-    output = run_command(task, one.load_command, text)
+    name = str(task.host.name)
+    output, errors = _must(name, shared(task), _whole(LOAD, text, one.load_command), text)
     for mark in one.failure_indicators:
-        if mark in output:
-            raise DeviceError(f"{task.host.name} rejected the change: {output.strip()[:300]}")
+        if mark in output or mark in errors:
+            raise DeviceError(f"{name} rejected the change: {_first_lines(errors or output)}")
     return Result(host=task.host, changed=True, result=output)
 
 
 def save_startup(task: Task, files: Mapping[str, str | None]) -> Result:
-    """Nornir task: write (or with None remove) files that the device reads at boot, each one atomically."""
+    """Nornir task: write (or with None remove) files that the device reads at boot, each one atomically.
+
+    A file is written beside its place, synced and renamed; one that holds its text already is left alone, and
+    `changed` says whether any was not.
+
+    Raises:
+        DeviceError: a file cannot be read or written.
+    """
     from nornir.core.task import Result
 
     changed = False
     for path, text in files.items():
-        if read_file(task, path) == text:
+        if read_file(task, path) == text or task.is_dry_run():
             continue
         changed = True
-        quoted = shlex.quote(path)
         if text is None:
-            run_command(task, f"rm -f {quoted}")
+            run_command(task, f"rm -f {shlex.quote(path)}")
         else:
-            run_command(task, f"cat > {quoted}.new && mv {quoted}.new {quoted}", text)
+            run_command(task, _whole(WRITE, text, path), text)
     return Result(host=task.host, changed=changed)
 
 
+def clear_sessions(task: Task, commands: Sequence[str]) -> Result:
+    """Nornir task: run the commands that end tracked sessions (see `sessions.end_command`).
+
+    Their number is the result, and `changed` whether there were any.
+
+    Raises:
+        DeviceError: a command fails.
+    """
+    from nornir.core.task import Result
+
+    for command in () if task.is_dry_run() else commands:
+        run_command(task, command)
+    return Result(host=task.host, result=len(commands), changed=bool(commands) and not task.is_dry_run())
+
+
+def check_login(task: Task) -> Result:
+    """Nornir task: log in over a new SSH session, run nothing worth mentioning, and log out.
+
+    It shows that the device can still be managed after a change; a session that was open before would not.
+
+    Raises:
+        DeviceError: the login fails.
+    """
+    from nornir.core.task import Result
+
+    with new_session(task) as channels:
+        _must(str(task.host.name), channels, "exit 0")
+    return Result(host=task.host, changed=False)
+
+
 def read_file(task: Task, path: str) -> str | None:
-    """Content of a file of the device, None where there is none."""
+    """Content of a file of the device, None where there is none.
+
+    Raises:
+        DeviceError: it is there and cannot be read.
+    """
     quoted = shlex.quote(path)
-    output = run_command(task, f"if test -e {quoted}; then echo yes; cat {quoted}; else echo no; fi")
+    output = run_command(task, f"if test -e {quoted}; then echo yes && cat {quoted}; else echo no; fi")
     found, _, content = output.partition("\n")
     return content if found == "yes" else None
 
@@ -83,82 +161,30 @@ def run_command(task: Task, command: str, text: str = "") -> str:
     Raises:
         DeviceError: it exits non-zero (with what it wrote to standard error), or the session breaks.
     """
-    channel = _transport(task).open_session(timeout=TIMEOUT)
-    try:
-        channel.settimeout(TIMEOUT)
-        channel.exec_command(command)
-        channel.sendall(text.encode())
-        channel.shutdown_write()
-        output, errors = _read(channel)
-        status = channel.recv_exit_status()
-    except (OSError, EOFError) as caught:
-        raise DeviceError(f"{task.host.name}: the session broke: {caught or type(caught).__name__}") from None
-    finally:
-        channel.close()
+    return _must(str(task.host.name), shared(task), command, text)[0]
+
+
+def _whole(script: str, text: str, argument: str) -> str:
+    """A command for any login shell that runs one of the scripts above."""
+    return shlex.join(["/bin/sh", "-c", script, "sh", str(len(text.encode())), argument])
+
+
+def _must(name: str, channels: Channels, command: str, text: str = "") -> tuple[str, str]:
+    """Output and errors of a command that has to succeed."""
+    status, output, errors = execute(name, channels, command, text)
     if status != 0:
-        raise DeviceError(_explain(str(task.host.name), errors or output, status))
-    return output
-
-
-def end_session(host: Any) -> None:
-    """End a host's SSH session at once.
-
-    Netmiko's own good-bye types into a shell that was never used here, and waits ten seconds for an answer
-    where the prompt of that shell looks like a privileged one.
-    """
-    plugin = host.connections.pop("netmiko", None)
-    if plugin is not None:
-        plugin.connection.paramiko_cleanup()
-
-
-def _read(channel: Any) -> tuple[str, str]:
-    """Both streams to their end; a full pipe on one of them cannot block the other."""
-    output, errors = bytearray(), bytearray()
-    while data := channel.recv(CHUNK):
-        output += data
-        while channel.recv_stderr_ready():
-            errors += channel.recv_stderr(CHUNK)
-    while data := channel.recv_stderr(CHUNK):
-        errors += data
-    return output.decode(errors="replace"), errors.decode(errors="replace")
+        raise DeviceError(_explain(name, errors or output, status))
+    return output, errors
 
 
 def _explain(device: str, words: str, status: int) -> str:
-    first = next((line.strip() for line in words.splitlines() if line.strip()), f"exit status {status}")
+    first = _first_lines(words) or f"exit status {status}"
     if "Operation not permitted" in words or "Read-only file system" in words or "Permission denied" in words:
         return f"{device} is read-only for this user: {first}; use an account that may change its filter"
     return f"{device} refused: {first}"
 
 
-def _transport(task: Task) -> Any:
-    """The SSH transport of the host's netmiko connection, without Nagle's delay (50 ms a command otherwise).
-
-    Raises:
-        DeviceError: no connection; says whether it is the network, the host key or the login.
-    """
-    import netmiko
-    from paramiko.ssh_exception import SSHException
-
-    name = task.host.name
-    try:
-        connection = task.host.get_connection("netmiko", task.nornir.config)
-    except netmiko.NetmikoAuthenticationException:
-        raise DeviceError(f"{name}: login refused for user {task.host.username!r}; check the key or agent") from None
-    except netmiko.NetmikoTimeoutException as caught:
-        raise DeviceError(f"{name}: {_reason(str(caught), str(task.host.hostname))}") from None
-    except (SSHException, OSError, ValueError) as caught:
-        raise DeviceError(f"{name}: {_reason(str(caught), str(task.host.hostname))}") from None
-    transport = connection.remote_conn_pre.get_transport()
-    if transport is None or not transport.is_active():
-        raise DeviceError(f"{name}: the session has ended")
-    transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return transport
-
-
-def _reason(text: str, address: str) -> str:
-    if "not found in known_hosts" in text:
-        return f"the host key of {address} is not known; add it to known_hosts after checking it"
-    if "does not match" in text or "BadHostKey" in text:
-        return f"the host key of {address} is not the known one; nothing was sent"
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "no answer")
-    return f"unreachable at {address}: {first}"
+def _first_lines(words: str) -> str:
+    """What a device said, short enough for one line."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    return " / ".join(lines[:2])[:300]
