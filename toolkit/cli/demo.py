@@ -132,7 +132,7 @@ def _tampered(story: Story, rehearsal: Rehearsal) -> None:
     work = rehearsal.work
     with story.step(f"One rule is removed on {TAMPERED}, behind our back; verify finds it") as chapter:
         chapter.say(f"removed: {rehearsal.remove_rule(TAMPERED)}")
-        proofs = verify_live(work.policies, rehearsal.read(), work.space)
+        proofs = verify_live(work.policies, rehearsal.read(), work.space, work.ordinary)
         bad = [proof for proof in proofs if not proof.equivalent]
         named = [proof.device for proof in bad]
         chapter.hold(named == [TAMPERED], f"differs from its policy: {', '.join(named) or 'nothing'}")
@@ -145,7 +145,7 @@ def _tampered(story: Story, rehearsal: Rehearsal) -> None:
         planned = rehearsal.make_plan()
         outcome = rehearsal.push(planned)
         chapter.hold(outcome.changed == [TAMPERED], f"changed: {', '.join(outcome.changed)}")
-        proofs = verify_live(work.policies, rehearsal.read(), work.space)
+        proofs = verify_live(work.policies, rehearsal.read(), work.space, work.ordinary)
         chapter.hold(all(proof.equivalent for proof in proofs), "every device is equal to its policy again")
 
 

@@ -30,11 +30,11 @@ def verify(inventory: Path, configs: Path | None, as_json: bool) -> int:
     work = Work(inventory)
     if configs is not None:
         states = read_configs(work.site, work.finder, work.policies, configs)
-        proofs = verify_states(work.site, work.finder, work.policies, states, work.space)
+        proofs = verify_states(work.site, work.finder, work.policies, states, work.space, work.ordinary)
     else:
         from toolkit.verify.live import read_states
 
-        proofs = verify_live(work.policies, read_states(work), work.space)
+        proofs = verify_live(work.policies, read_states(work), work.space, work.ordinary)
     ok = all(proof.equivalent for proof in proofs)
     if as_json:
         print_json({"ok": ok, "devices": [proof_row(proof) for proof in proofs]})

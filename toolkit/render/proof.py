@@ -16,7 +16,7 @@ from toolkit.site import Enforcement
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from toolkit.net import Packet
     from toolkit.packets import Box, PacketSet, Space
@@ -70,15 +70,21 @@ class DeviceProof:
         return not self.witnesses
 
 
-def prove(policy: DevicePolicy, after: FilterState, before: FilterState, space: Space) -> DeviceProof:
+def prove(
+    policy: DevicePolicy,
+    after: FilterState,
+    before: FilterState,
+    space: Space,
+    prefer: Sequence[PacketSet] = (),
+) -> DeviceProof:
     """Prove that the filter `after` does what the policy asks of a device that had the filter `before`.
 
     `before` is the filter without anything of ours. At most one witness of each kind is given per
-    interface and connection state.
+    interface and connection state, from the preferred packets where they can show it.
     """
     found: list[Witness] = []
     for acl in policy.acls:
-        found += _Interface(policy, acl.interface, after, before, space).witnesses()
+        found += _Interface(policy, acl.interface, after, before, space, prefer).witnesses()
     return DeviceProof(policy.device, tuple(found))
 
 
@@ -86,13 +92,20 @@ class _Interface:
     """The proof of what enters a device by one interface."""
 
     def __init__(
-        self, policy: DevicePolicy, interface: str, after: FilterState, before: FilterState, space: Space
+        self,
+        policy: DevicePolicy,
+        interface: str,
+        after: FilterState,
+        before: FilterState,
+        space: Space,
+        prefer: Sequence[PacketSet],
     ) -> None:
         self.policy = policy
         self.interface = interface
         self.after = after
         self.before = before
         self.space = space
+        self.prefer = prefer
         self.scope = space.union(policy.scope)
 
     def witnesses(self) -> Iterator[Witness]:
@@ -144,7 +157,7 @@ class _Interface:
         state: ConnState,
         asked: tuple[tuple[Box, tuple[str, ...]], ...] = (),
     ) -> Iterator[Witness]:
-        packet = difference.witness()
+        packet = difference.witness(self.prefer)
         if packet is None:
             return
         decision = self.after.decide(self.interface, packet, state)

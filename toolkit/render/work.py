@@ -77,6 +77,26 @@ class Work:
 
         return render_all(self.site, self.finder, self.policies, self.space)
 
+    @cached_property
+    def ordinary(self) -> tuple[PacketSet, ...]:
+        """Packets between hosts of the site, as they send them: what witnesses are chosen from if possible."""
+        from ipaddress import IPv4Network
+
+        from toolkit.net import ANY_PORT, EPHEMERAL, ICMP, TCP, UDP, Service
+        from toolkit.packets import Box
+
+        hosts = [IPv4Network(address) for node in self.site.topology.hosts for address in node.addresses]
+        boxes = [
+            Box.of(Service(protocol), src=source, dst=destination, sport=EPHEMERAL if protocol != ICMP else ANY_PORT)
+            for protocol in (TCP, UDP, ICMP)
+            for source in hosts
+            for destination in hosts
+            if source != destination
+        ]
+        between = self.space.union(boxes)
+        first = self.space.union([Box(flags=(0, 0))])
+        return (between & first, between)
+
     def asked_for(self, packet: Packet) -> tuple[str, ...]:
         """Ids of the requirements that ask for a packet."""
         ends = (packet.protocol, packet.dport)

@@ -9,10 +9,10 @@ from toolkit.render import context, platform_of, recorded_state
 from toolkit.render.proof import DeviceProof, prove
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from toolkit.packets import Space
+    from toolkit.packets import PacketSet, Space
     from toolkit.paths import PathFinder
     from toolkit.platforms.base import FilterState
     from toolkit.policy import DevicePolicy
@@ -62,15 +62,22 @@ def verify_states(
     policies: Mapping[str, DevicePolicy],
     states: Mapping[str, FilterState],
     space: Space,
+    prefer: Sequence[PacketSet] = (),
 ) -> tuple[DeviceProof, ...]:
     """Prove states that files lead to, beside the recorded filters of the site."""
     return tuple(
-        prove(policies[device], state, recorded_state(site, finder, device), space) for device, state in states.items()
+        prove(policies[device], state, recorded_state(site, finder, device), space, prefer)
+        for device, state in states.items()
     )
 
 
 def verify_live(
-    policies: Mapping[str, DevicePolicy], states: Mapping[str, FilterState], space: Space
+    policies: Mapping[str, DevicePolicy],
+    states: Mapping[str, FilterState],
+    space: Space,
+    prefer: Sequence[PacketSet] = (),
 ) -> tuple[DeviceProof, ...]:
     """Prove states that were read from devices; what others have there today is what must stay as it is."""
-    return tuple(prove(policies[device], state, state.without_owned(), space) for device, state in states.items())
+    return tuple(
+        prove(policies[device], state, state.without_owned(), space, prefer) for device, state in states.items()
+    )
