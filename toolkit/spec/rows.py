@@ -1,0 +1,116 @@
+"""Rows of a port table as records: cells by what they hold, merged and empty cells filled from the row above."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from toolkit.spec import ports, protocols
+from toolkit.spec.columns import Kind
+from toolkit.spec.context import Context, narrow
+from toolkit.spec.notes import is_footnote_row
+from toolkit.spec.page import Cell, Row, Table
+from toolkit.spec.vocabulary import is_ditto
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from toolkit.spec.notes import Footnote
+
+_REMARKS: Final = frozenset({Kind.NOTES, Kind.CONDITION, Kind.NEEDED, Kind.ACTION, Kind.OTHER, Kind.SOURCE_PORT})
+_PARTIES: Final = frozenset({Kind.SOURCE, Kind.DESTINATION, Kind.PEER, Kind.SUBJECT})
+_PORTS: Final = frozenset({Kind.PORT, Kind.TCP_PORT, Kind.UDP_PORT})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row that asks for something: `cells` by kind (several for purposes and notes), `lines` that shaped it."""
+
+    line: int
+    cells: Mapping[Kind, tuple[Cell, ...]]
+    context: Context
+    lines: tuple[int, ...]
+    marks: tuple[str, ...]
+    filled_protocol: bool = True
+    texts: tuple[str, ...] = field(default=())
+
+    def text(self, *kinds: Kind) -> str:
+        """Texts of the cells of some kinds, joined."""
+        return "; ".join(cell.flat for kind in kinds for cell in self.cells.get(kind, ()) if cell.text)
+
+    def cell(self, kind: Kind) -> Cell | None:
+        """The first cell of a kind that holds text."""
+        return next((cell for cell in self.cells.get(kind, ()) if cell.text), None)
+
+
+def records(table: Table, kinds: Sequence[Kind], context: Context, footnotes: Mapping[str, Footnote], title: str) -> Iterator[Record]:
+    """Records of a table in order; sub-headings between its rows narrow the context of those that follow."""
+    above: dict[int, Cell] = {}
+    inner = context
+    header_marks = tuple(mark for cell in table.header.cells for mark in cell.marks)
+    for row in table.rows:
+        texts = {cell.flat for cell in row.cells if cell.text}
+        if not texts or _repeats_header(row, table) or is_footnote_row(footnotes, row.line, texts):
+            continue
+        section = _section(row, kinds, texts)
+        if section is not None:
+            index, cell = section
+            above = {}
+            if kinds[index] in _PARTIES:
+                above[index] = cell
+            inner = narrow(context, cell.flat, row.line, title, first=True)
+            continue
+        yield _record(row, kinds, above, inner, header_marks)
+
+
+def _repeats_header(row: Row, table: Table) -> bool:
+    return [cell.flat.lower() for cell in row.cells] == [cell.flat.lower() for cell in table.header.cells]
+
+
+def _section(row: Row, kinds: Sequence[Kind], texts: set[str]) -> tuple[int, Cell] | None:
+    """A row that is a sub-heading: one text over all columns, or alone in the first one."""
+    if len(texts) != 1 or len(kinds) < 2:  # noqa: PLR2004 - in a single column every row looks like that
+        return None
+    filled = [index for index, cell in enumerate(row.cells) if cell.text]
+    cell = row.cells[filled[0]]
+    over_all = len(row.cells) == len(filled) and all(one.merged for one in row.cells[1:])
+    if filled != [0] and not over_all:
+        return None
+    if kinds[0] in _PORTS and not over_all:
+        found = ports.read(cell.flat)
+        if found.entries or found.site or any(any(c.isdigit() for c in bad.text) for bad in found.bad):
+            return None
+    if kinds[0] is Kind.PROTOCOL and protocols.is_transport(cell.flat) and not over_all:
+        return None
+    return filled[0], cell
+
+
+def _record(row: Row, kinds: Sequence[Kind], above: dict[int, Cell], context: Context, header_marks: tuple[str, ...]) -> Record:
+    own = [row.cells[index] if index < len(row.cells) else Cell("", row.line) for index in range(len(kinds))]
+    key_missing = any((not cell.text or cell.merged) and kind not in _REMARKS for cell, kind in zip(own, kinds, strict=True))
+    cells: dict[Kind, tuple[Cell, ...]] = {}
+    lines = [row.line]
+    marks: list[str] = list(header_marks)
+    filled_protocol = True
+    for index, (cell, kind) in enumerate(zip(own, kinds, strict=True)):
+        value = cell
+        if (not cell.text and not cell.marks) or is_ditto(cell.text):
+            # A remark belongs to its row; it only runs on where the row is visibly part of the one above.
+            continues = index in above and (key_missing or is_ditto(cell.text) or kind not in _REMARKS)
+            value = above[index] if continues else Cell("", row.line)
+            filled_protocol = filled_protocol and kind is not Kind.PROTOCOL
+        if value.text:
+            above[index] = value
+        if value.text and value.line != row.line and (cell.merged or value is not cell):
+            lines.append(value.line)
+        marks += value.marks
+        cells[kind] = (*cells.get(kind, ()), value)
+    return Record(
+        row.line,
+        cells,
+        context,
+        tuple(dict.fromkeys(lines)),
+        tuple(dict.fromkeys(marks)),
+        filled_protocol,
+        tuple(cell.flat for cell in own),
+    )
