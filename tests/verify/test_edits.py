@@ -69,7 +69,6 @@ def rules(text):
 
 def drop(line):
     del line
-    del line
     return ""
 
 
