@@ -49,12 +49,14 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100
 MaxSessions 100
+SetEnv HOME={folder}
 ForceCommand {folder}/login
 """
 # A login ends up in the folder of the device whose address was called; start-up files of shells are left out.
 LOGIN = """\
 #!/bin/sh
-cd "$(dirname "$0")/devices/$(echo "$SSH_CONNECTION" | cut -d' ' -f3)" || exit 1
+set -- $SSH_CONNECTION
+cd "$HOME/devices/$3" || exit 1
 [ -n "$SSH_ORIGINAL_COMMAND" ] && exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
 PS1='$ ' exec /bin/sh -i
 """
@@ -220,8 +222,10 @@ class Fleet:
     ssh: Ssh
     runs: Path
     monkeypatch: pytest.MonkeyPatch
+    finder: PathFinder
     problems: dict[str, list[str]] = field(default_factory=dict)
     on_verify: object = None
+    opened: dict[object, object] = field(default_factory=dict)
 
     def folder(self, device: str) -> Path:
         return self.root / device
@@ -251,18 +255,20 @@ class Fleet:
     def nornir(self, connection=None, devices=None):
         return deploy.open_nornir(self.site, connection or self.ssh.connection(), devices)
 
-    def target(self, connection=None, stale=never):
-        finder = PathFinder(self.site.topology)
-        return deploy.Target(self.site, finder, self.nornir(connection), self.verify, stale)
+    def target(self, stale=never):
+        """The devices, over sessions that last for the whole test."""
+        if "nornir" not in self.opened:
+            self.opened["nornir"] = self.nornir()
+        return deploy.Target(self.site, self.finder, self.opened["nornir"], self.verify, stale)
+
+    def close(self) -> None:
+        self.target().close()
+        self.opened.clear()
 
     def plan(self, candidates: dict[str, str] | None = None):
         """Plan and its candidates; NEW for every device unless told otherwise."""
         wanted = dict.fromkeys(DEVICES, NEW) | (candidates or {})
-        target = self.target()
-        try:
-            running = target.read(DEVICES)
-        finally:
-            target.close()
+        running = self.target().read(DEVICES)
         self.candidates = {d: CandidateConfig(d, "lines", wanted[d], ("acl",), {}) for d in DEVICES}
         rendered = {d: SimpleNamespace(candidate=self.candidates[d]) for d in DEVICES}
         changes = {d: PLATFORM.change(self.candidates[d], running[d]) for d in DEVICES}
@@ -282,30 +288,28 @@ class Fleet:
         """How a tracked session is ended on these devices."""
         self.monkeypatch.setattr(apply_module, "end_command", command)
 
-    def apply(self, plan, connection=None, *, stale=never, site_checked=True, **options):
+    def apply(self, plan, *, stale=never, site_checked=True, **options):
         """Apply; without `site_checked` a plan of the settings before `limit` or `need` is taken as current."""
         options = {"without_lab": True, **options}
         if not site_checked:
             self.monkeypatch.setattr(apply_module, "check_current", lambda plan, site: None)
-        target = self.target(connection, stale)
-        try:
-            return deploy.apply(plan, self.runs / plan.id, target, self.candidates, deploy.Options(**options))
-        finally:
-            target.close()
+        target = self.target(stale)
+        return deploy.apply(plan, self.runs / plan.id, target, self.candidates, deploy.Options(**options))
 
     def rollback(self, plan):
-        target = self.target()
-        try:
-            return deploy.rollback(deploy.load_plan(self.runs, plan.id), self.runs / plan.id, target)
-        finally:
-            target.close()
+        return deploy.rollback(deploy.load_plan(self.runs, plan.id), self.runs / plan.id, self.target())
 
     def steps(self, plan, device: str) -> list[str]:
         return [one.step for one in deploy.Journal(self.runs / plan.id).entries() if one.device == device]
 
 
+@pytest.fixture(scope="session")
+def finder(reference):
+    return PathFinder(reference.topology)
+
+
 @pytest.fixture
-def fleet(reference, ssh, tmp_path, monkeypatch):
+def fleet(reference, finder, ssh, tmp_path, monkeypatch):
     root = tmp_path / "devices"
     root.mkdir()
     (root / "load").write_text(LOAD, encoding="ascii")
@@ -320,4 +324,6 @@ def fleet(reference, ssh, tmp_path, monkeypatch):
     for module in (apply_module, session_module, target_module):
         monkeypatch.setattr(module, "get", lambda _: PLATFORM)
     monkeypatch.setattr(apply_module, "LIST_COMMAND", "cat sessions")
-    return Fleet(reference, root, ssh, tmp_path / "runs", monkeypatch)
+    fleet = Fleet(reference, root, ssh, tmp_path / "runs", monkeypatch, finder)
+    yield fleet
+    fleet.close()

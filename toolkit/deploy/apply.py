@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from toolkit.deploy.inventory import failures
 from toolkit.deploy.journal import BACK, FINISHED, STARTED, STOPPED, Journal, Step, lock
 from toolkit.deploy.plan import check_certificate, check_current
 from toolkit.deploy.session import clear_sessions, load_filter, read_file, read_filter, run_command, save_startup
@@ -59,7 +60,7 @@ def apply(
     """Push a plan; `folder` is the plan's run folder, and the journal goes there.
 
     Everything that can refuse the plan is asked before the first line is sent. What goes wrong later, Ctrl-C included,
-    stops the apply and rolls back every device that was touched, the last one first.
+    stops the apply and rolls back every device that was touched, the last wave first.
 
     Raises:
         DeployError: refused (state moved, no certificate, too many devices), or failed and rolled back.
@@ -239,20 +240,20 @@ class _Pusher:
     # ---- backwards ------------------------------------------------------------------------
 
     def undo(self, because: BaseException | None = None) -> str:
-        """Restore all touched devices, the last one first, on failed hosts too; returns their names, for people.
+        """Restore all touched devices, the last wave first, on failed hosts too; returns their names, for people.
 
         Raises:
             DeployError: some could not be restored; the others are. Also says why this became necessary.
         """
-        touched = [d for d, step in reversed(self.journal.states().items()) if step != Step.ROLLED_BACK]
+        touched = {device for device, step in self.journal.states().items() if step != Step.ROLLED_BACK}
         problems = []
-        for device in touched:
-            try:
-                self._restore(device)
-                self.outcome.rolled_back.append(device)
-            except ToolkitError as caught:
+        for wave in reversed(self.plan.waves):
+            devices = [device for device in wave if device in touched]
+            errors = failures(self.target.outcome(devices, self._restore)) if devices else {}
+            for device, caught in errors.items():
                 problems.append(str(caught))
                 self.journal.write(device, Step.FAILED, reason=str(caught))
+            self.outcome.rolled_back += [device for device in devices if device not in errors]
         self.outcome.changed = [device for device in self.outcome.changed if device not in self.outcome.rolled_back]
         if problems:
             reason = f"{because}; " if because is not None else ""
@@ -261,17 +262,19 @@ class _Pusher:
         self.journal.write("", BACK, devices=self.outcome.rolled_back)
         return ", ".join(self.outcome.rolled_back) or "nothing had been changed"
 
-    def _restore(self, device: str) -> None:
+    def _restore(self, task: Task) -> Result:
+        device = str(task.host.name)
         change = self.plan.change(device)
-        (now,) = self.target.read([device]).values()
+        now = self.target.parse(device, read_filter(task).result)
         script = get(change.platform).restore(self._before(change), now)
         self.journal.write(device, Step.ROLLING_BACK)
-        self.target.run([device], load_filter, text=script)
-        self.target.run([device], save_startup, files=self.journal.startup_before(device))
-        (now,) = self.target.read([device], fresh=True).values()
+        loaded = load_filter(task, script)
+        save_startup(task, self.journal.startup_before(device))
+        now = self.target.parse(device, read_filter(task, fresh=True).result)
         if now.fingerprint() != change.before:
             raise DeployError(f"{device} is not back in its first state; somebody else has changed it meanwhile")
         self.journal.write(device, Step.ROLLED_BACK)
+        return loaded
 
     def _before(self, change: DeviceChange) -> FilterState:
         path = self.folder / "before" / f"{change.device}.cfg"

@@ -46,15 +46,17 @@ def new_session(task: Task) -> Iterator[Channels]:
     options = task.host.get_connection_parameters("netmiko")
     plugin: Any = ConnectionPluginRegister.get_plugin("netmiko")()
     with _explained(task):
+        # Nobody will type into this session, so netmiko need not look for the prompt of its shell (0.2 s).
         plugin.open(
             hostname=options.hostname,
             username=options.username,
             password=options.password,
             port=options.port,
             platform=options.platform,
-            extras=options.extras,
+            extras={**(options.extras or {}), "auto_connect": False},
             configuration=task.nornir.config,
         )
+        plugin.connection.establish_connection()
     try:
         yield _transport(plugin.connection)
     finally:

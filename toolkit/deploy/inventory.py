@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from toolkit.errors import DeployError
+from toolkit.errors import DeployError, ToolkitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -156,11 +156,23 @@ def results(outcome: Any) -> Mapping[str, Any]:
     Raises:
         DeployError: the first failure, as the task raised it, with the number of other devices that failed.
     """
-    failed = [(host, multi) for host, multi in outcome.items() if multi.failed]
-    for host, multi in failed:
-        caught = multi.exception or next((one.exception for one in multi if one.exception), None)
-        others = f" (and {len(failed) - 1} more: {', '.join(h for h, _ in failed[1:])})" if failed[1:] else ""
-        if isinstance(caught, DeployError):
-            raise type(caught)(f"{caught.message}{others}", place=caught.place)
-        raise DeployError(f"{host}: {type(caught).__name__}: {caught}{others}")
+    errors = failures(outcome)
+    for host, caught in errors.items():
+        others = [other for other in errors if other != host]
+        more = f" (and {len(others)} more: {', '.join(others)})" if others else ""
+        raise type(caught)(f"{caught.message}{more}", place=caught.place)
     return {host: multi[0].result for host, multi in outcome.items()}
+
+
+def failures(outcome: Any) -> dict[str, DeployError]:
+    """What went wrong in a Nornir run, by host; what is no `DeployError` becomes one that names the host."""
+    found: dict[str, DeployError] = {}
+    for host, multi in outcome.items():
+        if multi.failed:
+            caught = multi.exception or next((one.exception for one in multi if one.exception), None)
+            if isinstance(caught, DeployError):
+                found[host] = caught
+            else:
+                words = caught if isinstance(caught, ToolkitError) else f"{type(caught).__name__}: {caught}"
+                found[host] = DeployError(f"{host}: {words}")
+    return found

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from nornir.core import Nornir
+    from nornir.core.task import AggregatedResult
 
     from toolkit.net import Packet
     from toolkit.paths import PathFinder
@@ -61,15 +62,21 @@ class Target:
         Raises:
             DeployError: the first failure, when all have ended; or a device is not among those that were opened.
         """
+        return results(self.outcome(devices, task, **arguments)) if devices else {}
+
+    def outcome(self, devices: Collection[str], task: Callable[..., Any], **arguments: Any) -> AggregatedResult:
+        """As `run`, for those who want to see each device's failure; see `inventory.failures`.
+
+        Raises:
+            DeployError: a device is not among those that were opened.
+        """
         wanted = set(devices)
         strange = sorted(wanted - set(self.nornir.inventory.hosts))
         if strange:
             opened = ", ".join(self.nornir.inventory.hosts)
             raise DeployError(f"no device {', '.join(strange)} is open (open: {opened or 'none'})")
-        if not wanted:
-            return {}
         chosen = self.nornir.filter(filter_func=lambda host: host.name in wanted)
-        return results(chosen.run(task=task, on_failed=True, **arguments))
+        return chosen.run(task=task, on_failed=True, **arguments)
 
     def close(self) -> None:
         """End all sessions."""
