@@ -22,7 +22,12 @@ def spec() -> None:
 
 @spec.command(name="import")
 @click.argument("page", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the proposed spec (YAML) to this file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the proposed spec (YAML) to this file.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
 @json_option
 def import_page(page: Path, output: Path | None, force: bool, as_json: bool) -> int:
@@ -56,7 +61,10 @@ def _write(proposal: Proposal, output: Path, *, force: bool) -> None:
         with output.open("w" if force else "x", encoding="utf-8") as file:
             file.write(proposal.as_yaml())
     except FileExistsError:
-        raise InputError("the file exists; use --force to overwrite it, or write to another one and compare", place=Place(str(output))) from None
+        raise InputError(
+            "the file exists; use --force to overwrite it, or write to another one and compare",
+            place=Place(str(output)),
+        ) from None
     except OSError as caught:
         raise InputError(f"cannot be written: {caught.strerror}", place=Place(str(output))) from None
 

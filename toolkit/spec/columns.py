@@ -38,26 +38,83 @@ _HEADERS: Final[tuple[tuple[str, Kind], ...]] = (
     (r"^(?:source|src|client|local|ephemeral) ports?\b(?! and)|^port \(source\)", Kind.SOURCE_PORT),
     (r"^tcp(?: ports?(?: numbers?| ranges?)?)?$|^ports? \(?tcp\)?$|^ports? tcp$", Kind.TCP_PORT),
     (r"^udp(?: ports?(?: numbers?| ranges?)?)?$|^ports? \(?udp\)?$|^ports? udp$", Kind.UDP_PORT),
-    (r"^port ?(?:name|description|usage|use|purpose|function|role)\b|^(?:name|description|purpose|use) of (?:the )?port", Kind.PURPOSE),
+    (
+        (
+            r"^port ?(?:name|description|usage|use|purpose|function|role)\b|^(?:name|description|"
+            r"purpose|use) of (?:the )?port"
+        ),
+        Kind.PURPOSE,
+    ),
     (r"^(?:application|app|l7|layer 7|service) protocol|^protocol \(?(?:application|l7)", Kind.PURPOSE),
     (r"\bopen(?:ed)? on\b|\blisten(?:s|ing|er)?\b(?!.*\bports?\b)", Kind.DESTINATION),
     (r"\bports?\b|\bport\(s\)", Kind.PORT),
     (r"\bprotocols?\b|\bproto\b|\btransport\b|^l4\b|^layer 4|^tcp ?/ ?udp$|^tcp or udp$|\bip protocol", Kind.PROTOCOL),
     (r"\b(?:source|from)\b.*\b(?:destination|dest|target|to)\b|\b(?:destination|target)\b.*\bsource\b", Kind.PEER),
     (r"^(?:remote|peer|counterpart|other (?:end|side|party)|far end|remote (?:host|end|party|system)s?)\b", Kind.PEER),
-    (r"\bdirections?\b|\binbound ?/ ?outbound\b|^in ?/ ?out\b|\bingress ?/ ?egress\b|^flow$|^traffic(?: (?:type|flow))?$", Kind.DIRECTION),
-    (r"\bused by\b|\baccessed by\b|\brequired by\b|\bneeded by\b|\binitiated by\b|\bopened by\b|\bcalled by\b", Kind.SOURCE),
-    (r"\bsources?\b|^from\b|\borigin|\binitiator\b|\bsrc\b|\bsender\b|\bcaller\b|\bconnecting\b|^clients?$|^consumers?$|^inbound from\b|^who (?:connects|calls)|^users?$|^requesters?$", Kind.SOURCE),
-    (r"\bdestinations?\b|^to\b|\btargets?\b|\bdest\b|\bdst\b|\breceiver\b|\bback-?ends?\b|\bpool members?\b|^outbound to\b|\bconnects? to\b|^reaches\b", Kind.DESTINATION),
-    (r"^(?:action|rule action|allow ?/ ?deny|allow or deny|policy|verdict|permission|status|state|access)$", Kind.ACTION),
-    (r"^(?:required|needed|mandatory|optional)\??$|^required ?/ ?optional$|^(?:is )?(?:required|mandatory)\b.{0,3}$", Kind.NEEDED),
-    (r"\bconditions?\b|^(?:required )?when\b|\bapplies (?:when|if)\b|\bonly (?:when|if)\b|\bprerequisites?\b", Kind.CONDITION),
-    (r"^(?:nodes?|hosts?|roles?|node (?:type|role)s?|machines?|servers?|systems?|applies to|on|host (?:type|role)s?|vms?)$", Kind.SUBJECT),
-    (r"\brequirements?\b|\bnotes?\b|\bremarks?\b|\bcomments?\b|\brestrictions?\b|\bconstraints?\b|\bdetails?\b|\bsecurity\b|\badditional\b|\bexposure\b|\baccess\b|\bscope\b|\bguidance\b", Kind.NOTES),
-    (r"\bpurpose\b|\bdescriptions?\b|\bus(?:e|age|ed for|es)\b|\bfunctions?\b|\breasons?\b|\bservices?\b|\bcomponents?\b|\bapplications?\b|\bname\b|\bwhat\b|\bwhy\b|\bprocess\b|\btype\b|\bfeature\b|\bmeaning\b|\bexplanation\b|\btraffic\b", Kind.PURPOSE),
+    (
+        (
+            r"\bdirections?\b|\binbound ?/ ?outbound\b|^in ?/ ?out\b|\bingress ?/ ?egress\b|^flow$|"
+            r"^traffic(?: (?:type|flow))?$"
+        ),
+        Kind.DIRECTION,
+    ),
+    (
+        r"\bused by\b|\baccessed by\b|\brequired by\b|\bneeded by\b|\binitiated by\b|\bopened by\b|\bcalled by\b",
+        Kind.SOURCE,
+    ),
+    (
+        (
+            r"\bsources?\b|^from\b|\borigin|\binitiator\b|\bsrc\b|\bsender\b|\bcaller\b|\bconnecting\b|"
+            r"^clients?$|^consumers?$|^inbound from\b|^who (?:connects|calls)|^users?$|^requesters?$"
+        ),
+        Kind.SOURCE,
+    ),
+    (
+        (
+            r"\bdestinations?\b|^to\b|\btargets?\b|\bdest\b|\bdst\b|\breceiver\b|\bback-?ends?\b|\bpool "
+            r"members?\b|^outbound to\b|\bconnects? to\b|^reaches\b"
+        ),
+        Kind.DESTINATION,
+    ),
+    (
+        r"^(?:action|rule action|allow ?/ ?deny|allow or deny|policy|verdict|permission|status|state|access)$",
+        Kind.ACTION,
+    ),
+    (
+        r"^(?:required|needed|mandatory|optional)\??$|^required ?/ ?optional$|^(?:is )?(?:required|mandatory)\b.{0,3}$",
+        Kind.NEEDED,
+    ),
+    (
+        r"\bconditions?\b|^(?:required )?when\b|\bapplies (?:when|if)\b|\bonly (?:when|if)\b|\bprerequisites?\b",
+        Kind.CONDITION,
+    ),
+    (
+        (
+            r"^(?:nodes?|hosts?|roles?|node (?:type|role)s?|machines?|servers?|systems?|applies to|on|"
+            r"host (?:type|role)s?|vms?)$"
+        ),
+        Kind.SUBJECT,
+    ),
+    (
+        (
+            r"\brequirements?\b|\bnotes?\b|\bremarks?\b|\bcomments?\b|\brestrictions?\b|\bconstraints?\b|"
+            r"\bdetails?\b|\bsecurity\b|\badditional\b|\bexposure\b|\baccess\b|\bscope\b|\bguidance\b"
+        ),
+        Kind.NOTES,
+    ),
+    (
+        (
+            r"\bpurpose\b|\bdescriptions?\b|\bus(?:e|age|ed for|es)\b|\bfunctions?\b|\breasons?\b|"
+            r"\bservices?\b|\bcomponents?\b|\bapplications?\b|\bname\b|\bwhat\b|\bwhy\b|\bprocess\b|"
+            r"\btype\b|\bfeature\b|\bmeaning\b|\bexplanation\b|\btraffic\b"
+        ),
+        Kind.PURPOSE,
+    ),
 )
 # A table about machines may count network ports; it asks for no traffic.
-_SIZING: Final = re.compile(r"\b(?:v?cpus?|cores?|ram|memory|disks?|storage|iops|nics?|gib|gb|bandwidth)\b", re.IGNORECASE)
+_SIZING: Final = re.compile(
+    r"\b(?:v?cpus?|cores?|ram|memory|disks?|storage|iops|nics?|gib|gb|bandwidth)\b", re.IGNORECASE
+)
 _PORTS: Final = frozenset({Kind.PORT, Kind.TCP_PORT, Kind.UDP_PORT})
 _INFERRED: Final = 0.6
 
@@ -106,7 +163,9 @@ def _settle(kinds: list[Kind], table: Table) -> list[Kind]:
             if single is Kind.PROTOCOL:
                 best = max(at, key=lambda index: (_share(table, index, _is_transport), -index))
             elif single is Kind.PORT:
-                destination = [i for i in at if re.search(r"dest|listen|target|server", table.header.cells[i].flat, re.IGNORECASE)]
+                destination = [
+                    i for i in at if re.search(r"dest|listen|target|server", table.header.cells[i].flat, re.IGNORECASE)
+                ]
                 best = (destination or sorted(at, key=lambda index: (-_share(table, index, _is_port), index)))[0]
             spare = Kind.PURPOSE if single is Kind.PROTOCOL else Kind.NOTES
             kinds = [spare if kind is single and index != best else kind for index, kind in enumerate(kinds)]

@@ -54,7 +54,11 @@ def direction_in(text: str, *, heading: bool = False) -> str | None:
     """Direction that a cell or heading names: `in`, `out`, `both` or None."""
     inward = (_IN_HEADING if heading else _IN).search(text)
     outward = (_OUT_HEADING if heading else _OUT).search(text)
-    if both_ways(text) or (inward and outward) or (not heading and re.search(r"\bboth\b|\bduplex\b|<-+>|↔|⇄|⇔|<=>", text, re.IGNORECASE)):
+    if (
+        both_ways(text)
+        or (inward and outward)
+        or (not heading and re.search(r"\bboth\b|\bduplex\b|<-+>|↔|⇄|⇔|<=>", text, re.IGNORECASE))
+    ):
         return BOTH
     if not heading and re.fullmatch(r"\s*(?:→|->|=>|⇒)\s*", text):
         return OUT
@@ -108,23 +112,36 @@ def narrow(context: Context, text: str, line: int, title: str, *, heading: bool 
                 context = replace(context, subject=Said(subject, line), sources=None, destinations=None)
     found = condition(text)
     if found.text:
-        context = replace(context, condition=context.condition | found, condition_lines=(*context.condition_lines, line))
+        context = replace(
+            context, condition=context.condition | found, condition_lines=(*context.condition_lines, line)
+        )
     stated = protocols.stated_in(text)
     if len(stated) == 1 and context.protocol is None and re.search(r"\bports?\b", text, re.IGNORECASE):
         context = replace(context, protocol=stated[0], protocol_line=line)
-    if closes_table(text) and context.closed_line is None and not re.search(r"\b(?:reserved|unused) ports? (?:range|list)", text):
+    if (
+        closes_table(text)
+        and context.closed_line is None
+        and not re.search(r"\b(?:reserved|unused) ports? (?:range|list)", text)
+    ):
         context = replace(context, closed_line=line)
     return context
 
 
-_ARROW: Final = re.compile(r"\s*(?:→|->|=>|⇒|—>|–>)\s*")
+_ARROW: Final = re.compile(r"\s*(?:→|->|=>|⇒|\u2014>|\u2013>)\s*")
 _FROM_TO: Final = re.compile(r"\b(?:from )(?P<a>[^.:;]+?) (?:to|into|towards) (?P<b>[^.:;]+)", re.IGNORECASE)
-_A_TO_B: Final = re.compile(r"^(?:.*?\b(?:for|of)\b )?(?P<a>[^.:;]+?)[ -]to[ -](?P<b>[^.:;]+?)(?: (?:communications?|traffic|connections?|connectivity|ports?|rules?|flows?|access))*$", re.IGNORECASE)
-_GENERIC_TAIL: Final = re.compile(r"\s+(?:communications?|traffic|connections?|connectivity|ports?|rules?|flows?|access)$|\s*\([^)]*\)\s*$", re.IGNORECASE)
+_A_TO_B: Final = re.compile(
+    r"^(?:.*?\b(?:for|of)\b )?(?P<a>[^.:;]+?)[ -]to[ -](?P<b>[^.:;]+?)(?: (?:communications?|"
+    r"traffic|connections?|connectivity|ports?|rules?|flows?|access))*$",
+    re.IGNORECASE,
+)
+_GENERIC_TAIL: Final = re.compile(
+    r"\s+(?:communications?|traffic|connections?|connectivity|ports?|rules?|flows?|access)$|\s*\([^)]*\)\s*$",
+    re.IGNORECASE,
+)
 
 
 def ends_in(text: str, title: str = "") -> tuple[tuple[Party, ...], tuple[Party, ...]] | None:
-    """Both ends that a heading, caption or sentence names: `Agents to servers`, `from A to B`, `A → B`, `between A and B`."""
+    """Both ends that a heading, caption or sentence names: `Agents to servers`, `A → B`, `between A and B`."""
     flat = re.sub(r"^(?:table|figure)\s+[\d.]+[.:]?\s*|^[\d.]+\s+", "", text.strip().rstrip(":."), flags=re.IGNORECASE)
     parts = _ARROW.split(flat)
     if len(parts) == 2:  # noqa: PLR2004 - two ends
@@ -166,7 +183,10 @@ def _known(text: str, title: str) -> tuple[Party, ...]:
 def _by_order(text: str) -> tuple[tuple[Party, ...], tuple[Party, ...]] | None:
     """`Agents connect to the server`: two roles with the verb between them."""
     found = re.search(
-        r"^(?P<a>.+?)\b(?P<verb>(?:connect|connects|connecting|reach|reaches|talk|talks|send|sends|initiate|initiates|forward|forwards|need to reach|must reach|access|accesses|contact|contacts|report|reports)\b(?:[^.]{0,40}?\b(?:to|with))?|(?:accept|accepts|receive|receives)\b[^.]{0,40}?\bfrom)\s+(?P<b>[^.]+)$",
+        r"^(?P<a>.+?)\b(?P<verb>(?:connect|connects|connecting|reach|reaches|talk|talks|send|sends|"
+        r"initiate|initiates|forward|forwards|need to reach|must reach|access|accesses|contact|"
+        r"contacts|report|reports)\b(?:[^.]{0,40}?\b(?:to|with))?|(?:accept|accepts|receive|"
+        r"receives)\b[^.]{0,40}?\bfrom)\s+(?P<b>[^.]+)$",
         text,
         re.IGNORECASE,
     )
@@ -180,22 +200,37 @@ def _by_order(text: str) -> tuple[tuple[Party, ...], tuple[Party, ...]] | None:
 
 
 _ON: Final = re.compile(r"\b(?:on|for|of|at)\s+(?P<who>[^.:;,()]+)", re.IGNORECASE)
-_GENERIC: Final = frozenset(
-    "required require requirements requirement port ports network networking networks firewall firewalls rule rules inbound outbound incoming outgoing ingress "
-    "egress table the a an and or of for on in to from with by all following additional other optional default list overview open opened needed used using "
-    "configuration configuring configure settings setup security communication communications traffic access connectivity connections tcp udp icmp protocol "
-    "protocols prerequisites installation installing install upgrade upgrades upgrading offline online airgapped air-gapped deployment deployments environment "
-    "environments mode general common notes note step appendix reference matrix information introduction before you begin system hardware software "
-    "cluster kubernetes internal external direction bidirectional external-facing supported services service components component ip address addresses "
-    "public private ephemeral reserved blocked closed example examples summary details number numbers what which must be should have has".split()
-)
+# Words of headings that name no party.
+_GENERIC_WORDS: Final = """
+    required require requirements requirement port ports network networking networks firewall firewalls
+    rule rules inbound outbound incoming outgoing ingress egress table the a an and or of for on in to
+    from with by all following additional other optional default list overview open opened needed used
+    using configuration configuring configure settings setup security communication communications
+    traffic access connectivity connections tcp udp icmp protocol protocols prerequisites installation
+    installing install upgrade upgrades upgrading offline online airgapped air-gapped deployment
+    deployments environment environments mode general common notes note step appendix reference matrix
+    information introduction before you begin system hardware software cluster kubernetes internal
+    external direction bidirectional external-facing supported services service components component ip
+    address addresses public private ephemeral reserved blocked closed example examples summary details
+    number numbers what which must be should have has
+"""
+_GENERIC: Final = frozenset(_GENERIC_WORDS.split())
 
 
 def subject_in(text: str, title: str, *, heading: bool, directed: bool) -> tuple[Party, ...]:
     """Whose ports a heading or lead speaks of; empty when it does not say."""
-    flat = re.sub(r"^(?:(?:table|figure|step|appendix)\s+[\d.]+|[\d.]+)[.:)]?\s*", "", text.strip().rstrip(":."), flags=re.IGNORECASE)
+    flat = re.sub(
+        r"^(?:(?:table|figure|step|appendix)\s+[\d.]+|[\d.]+)[.:)]?\s*",
+        "",
+        text.strip().rstrip(":."),
+        flags=re.IGNORECASE,
+    )
     for found in _ON.finditer(flat):
-        named = tuple(one for one in parties(_GENERIC_TAIL.sub("", found["who"]), title) if one.known and one.name not in (SELF, "any"))
+        named = tuple(
+            one
+            for one in parties(_GENERIC_TAIL.sub("", found["who"]), title)
+            if one.known and one.name not in (SELF, "any")
+        )
         if named:
             return named
     roles = mentions(flat)
@@ -214,7 +249,11 @@ def _unknown_subject(flat: str, title: str, *, directed: bool) -> tuple[Party, .
     named = re.search(r"\b(?:for|on|of)\s+(?:the |an? |each |all |every |your )*(?P<who>[A-Za-z][\w -]{2,40})$", flat)
     if named:
         words = named["who"].split()
-        if not all(word.lower() in _GENERIC for word in words) and not _GENERIC & {words[-1].lower()} and named["who"].lower() not in title.lower():
+        if (
+            not all(word.lower() in _GENERIC for word in words)
+            and not _GENERIC & {words[-1].lower()}
+            and named["who"].lower() not in title.lower()
+        ):
             return (Party(named["who"].strip(), known=False),)
         return ()
     rest = [word for word in re.findall(r"[\w-]+", flat) if word.lower() not in _GENERIC and not word.isdecimal()]

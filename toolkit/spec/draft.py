@@ -93,13 +93,19 @@ class _RowReader:
             # Why a number in a closed row is odd does not matter any more.
             del self._out.findings[before:]
             self._out.closed += [(service, self._record.line) for service in services]
-            names = ", ".join(f"{one.protocol} {one.ports or one.icmp or ''}".strip() for one in services) or self._record.text(Kind.PORT)
+            names = ", ".join(
+                f"{one.protocol} {one.ports or one.icmp or ''}".strip() for one in services
+            ) or self._record.text(Kind.PORT)
             self._find("nothing_required", Severity.INFO, f"{names}: nothing to open, {nothing}")
             return
         if services:
             self._require(services, ends, site)
         elif len(self._out.findings) == before:
-            self._find("row_unreadable", Severity.ERROR, f"no port can be read from this row: {' | '.join(self._record.texts)[:120]}")
+            self._find(
+                "row_unreadable",
+                Severity.ERROR,
+                f"no port can be read from this row: {' | '.join(self._record.texts)[:120]}",
+            )
 
     def _nothing(self, ends: Ends) -> str | None:
         record = self._record
@@ -115,14 +121,21 @@ class _RowReader:
             return "it is for the host itself only"
         for kind in (Kind.DIRECTION, Kind.SOURCE, Kind.DESTINATION, Kind.PEER):
             cell = record.cell(kind)
-            if cell and (_NOBODY.match(cell.flat) or (kind is Kind.DIRECTION and (asks_for_nothing(cell.flat) or cell.flat.lower() in ("local", "internal", "loopback")))):
+            if cell and (
+                _NOBODY.match(cell.flat)
+                or (
+                    kind is Kind.DIRECTION
+                    and (asks_for_nothing(cell.flat) or cell.flat.lower() in ("local", "internal", "loopback"))
+                )
+            ):
                 return f"its {kind.value} is {cell.flat!r}"
-        for kind in (Kind.NOTES, Kind.PURPOSE, Kind.OTHER):
-            for cell in record.cells.get(kind, ()):
-                reason = asks_for_nothing(cell.flat)
-                if reason:
-                    return reason
-        return None
+        remarks = (Kind.NOTES, Kind.PURPOSE, Kind.CONDITION, Kind.OTHER)
+        reasons = (asks_for_nothing(cell.flat) for kind in remarks for cell in record.cells.get(kind, ()))
+        beside_port = record.text(Kind.PORT)
+        return next(
+            (one for one in reasons if one),
+            asks_for_nothing(beside_port) if re.search(r"\d.*[a-z]", beside_port) else None,
+        )
 
     # -- services ------------------------------------------------------------------------------------------------
 
@@ -151,7 +164,7 @@ class _RowReader:
             return found
         for entry in read.entries:
             inline = self._inline(entry.protocols, ported)
-            found += [Service(name, None if name == "any" else entry.ports) for name in self._spread(inline or ported, entry.ports)]
+            found += [Service(name, entry.ports) for name in self._spread(inline or ported, entry.ports)]
         for bad in read.bad:
             found += self._repaired(bad, ported)
         if not read.entries and not read.bad and ported:
@@ -166,13 +179,21 @@ class _RowReader:
         if not self._record.text(Kind.PORT):
             self._find("port_missing", Severity.ERROR, f"the row names {', '.join(ported)} but no port")
         else:
-            self._find("port_unreadable", Severity.ERROR, f"{self._record.text(Kind.PORT)!r} is no port for {', '.join(ported)}")
+            self._find(
+                "port_unreadable",
+                Severity.ERROR,
+                f"{self._record.text(Kind.PORT)!r} is no port for {', '.join(ported)}",
+            )
         return []
 
     def _inline(self, inline: tuple[str, ...], column: tuple[str, ...]) -> tuple[str, ...]:
         stated = self._record.cell(Kind.PROTOCOL)
         if inline and stated and column and "any" not in column and not set(inline) <= set(column):
-            self._find("contradiction", Severity.WARNING, f"the port cell says {', '.join(inline)}, the protocol cell {stated.flat}; the port cell is followed")
+            self._find(
+                "contradiction",
+                Severity.WARNING,
+                f"the port cell says {', '.join(inline)}, the protocol cell {stated.flat}; the port cell is followed",
+            )
         return inline
 
     def _spread(self, names: tuple[str, ...], entry: str) -> tuple[str, ...]:
@@ -186,7 +207,9 @@ class _RowReader:
         if name != "icmp":
             return [Service(name, None)]
         words = " ".join((self._record.text(Kind.PURPOSE, Kind.NOTES), self._record.text(Kind.PROTOCOL)))
-        return [Service("icmp", None, kind) for kind in ports.icmp_kinds(text if alone else "", words)] or [Service("icmp", None)]
+        return [Service("icmp", None, kind) for kind in ports.icmp_kinds(text if alone else "", words)] or [
+            Service("icmp", None)
+        ]
 
     def _repaired(self, bad: ports.Bad, ported: tuple[str, ...]) -> list[Service]:
         fixed = ports.repair(bad.text, frozenset(self._around.footnotes))
@@ -195,12 +218,16 @@ class _RowReader:
             self._find(code, Severity.ERROR, f"{bad.text!r} is no port: {bad.reason}; no requirement is made of it")
             return []
         port, mark = fixed
-        self._find("port_footnote_glued", Severity.WARNING, f"{bad.text} is no port; it is read as {port} with footnote mark {mark}, which the page has")
+        self._find(
+            "port_footnote_glued",
+            Severity.WARNING,
+            f"{bad.text} is no port; it is read as {port} with footnote mark {mark}, which the page has",
+        )
         self._marks.append(mark)
         return [Service(name, port) for name in self._spread(bad.protocols or ported, port)]
 
     def _column_protocols(self, read: PortCell, text: str) -> tuple[str, ...]:
-        """Protocols of the row: its cell, the page's default, the words of the row; TCP with a warning where none is stated."""
+        """Protocols of the row: its cell, the page's default, its words; TCP with a warning where none is stated."""
         record, around = self._record, self._around
         cell = record.cell(Kind.PROTOCOL)
         default = record.context.protocol or around.default
@@ -208,9 +235,15 @@ class _RowReader:
         if cell and (record.filled_protocol or not default):
             stated = protocols.read(cell.flat)
             if stated.ipv6:
-                self._find("ipv6", Severity.WARNING, "ICMPv6 is asked for; IPv6 is not supported and gives no requirement")
+                self._find(
+                    "ipv6", Severity.WARNING, "ICMPv6 is asked for; IPv6 is not supported and gives no requirement"
+                )
             if stated.derived:
-                self._find("protocol_derived", Severity.INFO, f"{cell.flat!r} is an application; taken as {' and '.join(stated.names)}")
+                self._find(
+                    "protocol_derived",
+                    Severity.INFO,
+                    f"{cell.flat!r} is an application; taken as {' and '.join(stated.names)}",
+                )
             if stated.unknown:
                 self._find("protocol_unknown", Severity.WARNING, f"{cell.flat!r} is no protocol that is known here")
             if stated.names or stated.ipv6:
@@ -259,18 +292,28 @@ class _RowReader:
             if end.reason:
                 self._find(f"{name}_derived", Severity.INFO, f"no {name} is stated; taken as {named}: {end.reason}")
             if end.doubtful:
-                self._find(f"{name}_unknown", Severity.WARNING, f"the {name} is nowhere on the page; {named} is wider than anybody needs, decide who it is")
+                self._find(
+                    f"{name}_unknown",
+                    Severity.WARNING,
+                    f"the {name} is nowhere on the page; {named} is wider than anybody needs, decide who it is",
+                )
             self._lines += end.lines
             for one in end.parties:
                 if not one.known:
-                    self._find("role_unknown", Severity.INFO, f"no role fits {one.name!r}; the page's words are kept as {name}")
+                    self._find(
+                        "role_unknown", Severity.INFO, f"no role fits {one.name!r}; the page's words are kept as {name}"
+                    )
 
     def _footnotes(self) -> list[str]:
         found: list[str] = []
         for mark in dict.fromkeys(self._marks):
             note = self._around.footnotes.get(mark)
             if note is None:
-                self._find("footnote_missing", Severity.WARNING, f"the footnote mark {mark} stands here, but the page has no such footnote")
+                self._find(
+                    "footnote_missing",
+                    Severity.WARNING,
+                    f"the footnote mark {mark} stands here, but the page has no such footnote",
+                )
                 continue
             found.append(note.text)
             self._lines += note.lines
@@ -287,20 +330,33 @@ class _RowReader:
         needed = record.text(Kind.NEEDED)
         found |= Condition((), (needed,)) if _OPTIONAL.match(needed) else condition(needed)
         if found.words:
-            self._find("condition_unknown", Severity.INFO, f"no site setting stands for {' and '.join(map(repr, found.words))}; the page's words are kept as condition")
+            self._find(
+                "condition_unknown",
+                Severity.INFO,
+                f"no site setting stands for {' and '.join(map(repr, found.words))}; the page's words are "
+                f"kept as condition",
+            )
         return found
 
     def _contradicts_itself(self, sources: tuple[str, ...], demanded: set[Constraint]) -> None:
         open_to = {"internet", "any"} & set(sources)
         if open_to and demanded & {Constraint.NO_INTERNET, Constraint.PRIVATE_ONLY}:
-            self._find("contradiction", Severity.WARNING, f"the source is {', '.join(sorted(open_to))}, yet the row keeps the internet out")
+            self._find(
+                "contradiction",
+                Severity.WARNING,
+                f"the source is {', '.join(sorted(open_to))}, yet the row keeps the internet out",
+            )
 
     def _add(self, service: Service, ends: Ends, said: Condition, demanded: set[Constraint], *, site: bool) -> None:
         record = self._record
         destinations = tuple(one.name for one in ends.destination.parties)
         setting = None
         if site and service.protocol in ("tcp", "udp", "sctp"):
-            setting = "_".join([*slug(destinations[0]).split("-")][:4]) if service.ports is None or "sql_server" in destinations else None
+            setting = (
+                "_".join([*slug(destinations[0]).split("-")][:4])
+                if service.ports is None or "sql_server" in destinations
+                else None
+            )
             usual = f", {service.ports} unless it says otherwise" if service.ports else ""
             self._find("port_left_to_site", Severity.WARNING, f"the site chooses this port{usual}; confirm it")
         self._out.requirements.append(
@@ -329,4 +385,8 @@ def _reply(service: Service, purpose: str) -> Reply | None:
 
 def _name(service: Service) -> str:
     what = service.ports or (service.icmp or "").replace("/", "-").replace("*", "any")
-    return "-".join(part for part in (service.protocol, what) if part) if what or service.protocol in ("icmp", "any") else service.protocol
+    return (
+        "-".join(part for part in (service.protocol, what) if part)
+        if what or service.protocol in ("icmp", "any")
+        else service.protocol
+    )

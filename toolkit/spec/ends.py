@@ -41,7 +41,9 @@ def resolve(record: Record, title: str) -> Ends:
     """Ends of a row."""
     resolver = _Resolver(record, title)
     ends = resolver.resolve()
-    local = any(all(one.name == LOOPBACK for one in end.parties) and end.parties for end in (ends.source, ends.destination))
+    local = any(
+        all(one.name == LOOPBACK for one in end.parties) and end.parties for end in (ends.source, ends.destination)
+    )
     return Ends(resolver.settle(ends.source), resolver.settle(ends.destination), ends.bidirectional, local)
 
 
@@ -59,7 +61,9 @@ class _Resolver:
             self.subject = End(own, None, () if cell.line == record.line else (cell.line,))
         elif context.subject:
             named = ", ".join(one.name for one in context.subject.value)
-            self.subject = End(context.subject.value, f"line {context.subject.line} is about {named}", (context.subject.line,))
+            self.subject = End(
+                context.subject.value, f"line {context.subject.line} is about {named}", (context.subject.line,)
+            )
         else:
             self.subject = End(_NODE, "nothing on the page says whose ports these are; taken as every node")
 
@@ -118,7 +122,9 @@ class _Resolver:
                 return End(tuple(dict.fromkeys(other or found)), "the row speaks of the traffic between these")
         context = self._record.context
         if context.destinations:
-            return End(context.destinations.value, f"line {context.destinations.line} says so", (context.destinations.line,))
+            return End(
+                context.destinations.value, f"line {context.destinations.line} says so", (context.destinations.line,)
+            )
         if direction == OUT and {one.name for one in self.subject.parties} <= names:
             return self._destination_in_words()
         return self._derived(self.subject, lines)
@@ -127,7 +133,9 @@ class _Resolver:
         ends = ends_in(self._record.text(Kind.PURPOSE), self._title)
         if ends:
             return End(ends[1], "the purpose says so")
-        others = tuple(Party(role) for role in mentions(self._words) if role not in {one.name for one in self.subject.parties})
+        others = tuple(
+            Party(role) for role in mentions(self._words) if role not in {one.name for one in self.subject.parties}
+        )
         if len(others) == 1:
             return End(others, "the row mentions nobody else")
         return End((Party("any"),), "the page does not say where this traffic goes", doubtful=True)
@@ -163,13 +171,20 @@ class _Resolver:
             reason = f"line {context.sources.line} names both ends"
             at = (context.sources.line,)
             same = context.sources.value == context.destinations.value and len(context.sources.value) > 1
-            return Ends(End(context.sources.value, reason, at), End(context.destinations.value, reason, at), direction == BOTH or same)
+            return Ends(
+                End(context.sources.value, reason, at),
+                End(context.destinations.value, reason, at),
+                direction == BOTH or same,
+            )
         subject = self._derived(self.subject, lines)
         pair = between(self._words) if direction is None else None
         if pair:
             found = tuple(dict.fromkeys(one for text in pair for one in parties(text, self._title)))
             if found and all(one.known for one in found):
-                return Ends(End(found, "the row speaks of the traffic between these"), End(found, "the row speaks of the traffic between these"))
+                return Ends(
+                    End(found, "the row speaks of the traffic between these"),
+                    End(found, "the row speaks of the traffic between these"),
+                )
         if direction == OUT:
             return Ends(subject, self._destination_in_words())
         if direction == BOTH:

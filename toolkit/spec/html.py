@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 _SKIPPED: Final = frozenset(
     {"script", "style", "nav", "noscript", "template", "svg", "head", "button", "select", "del", "s"}
 )
-_BLOCKS: Final = frozenset(
-    "address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer form "
-    "header hr html li main ol p pre section summary td th tr ul".split()
-)
+_BLOCK_TAGS: Final = """
+    address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer
+    form header hr html li main ol p pre section summary td th tr ul
+"""
+_BLOCKS: Final = frozenset(_BLOCK_TAGS.split())
 _IN_CELL_BREAKS: Final = frozenset({"br", "li", "p", "div", "dd", "dt", "ul", "ol"})
 _CELLS: Final = ("td", "th")
 _LEVELS: Final = {f"h{level}": level for level in range(1, 7)}
@@ -113,7 +114,7 @@ class _Walker:
         table = _read_table(tag)
         if table is not None:
             self.blocks.append(table)
-        last = [one.sourceline for one in tag.find_all(True) if one.sourceline]
+        last = [one.sourceline for one in tag.find_all() if one.sourceline]
         self._line = max([self._line, *last])
 
 
@@ -126,7 +127,7 @@ def _bullet(tag: Any) -> str:
     """The mark that a list item stands for: its number in an ordered list."""
     if tag.name != "li" or tag.parent is None or tag.parent.name != "ol":
         return ""
-    items = [one for one in tag.parent.find_all("li", recursive=False)]
+    items = list(tag.parent.find_all("li", recursive=False))
     start = str(tag.parent.get("start") or "1")
     return str(items.index(tag) + int(start)) if tag in items and start.isdecimal() else ""
 

@@ -14,17 +14,19 @@ _ESCAPED: Final = re.compile(r"\\([!-/:-@\[-`{-~])")
 _SUBSTITUTIONS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"<!--.*?-->"), ""),
     (
-        re.compile(r"<sup[^>]*>\s*(?:<a[^>]*>)?\s*[\[(]?([0-9]{1,2}|[a-z]|[*†‡§]+)[\])]?\s*(?:</a>)?\s*</sup>", re.I),
+        re.compile(
+            r"<sup[^>]*>\s*(?:<a[^>]*>)?\s*[\[(]?([0-9]{1,2}|[a-z]|[*†‡§]+)[\])]?\s*(?:</a>)?\s*</sup>", re.IGNORECASE
+        ),
         r"⟦\1⟧",
     ),
     (re.compile(r"\[\^([^\]\s]{1,6})\]:?"), r"⟦\1⟧"),
-    (re.compile(r"<(?:br|/li|/p|/div)\s*/?>\s*(?=\S)|<li[^>]*>", re.I), "\n"),
-    (re.compile(r"<(?:del|s|strike)>.*?</(?:del|s|strike)>|~~[^~]+~~", re.I), ""),
+    (re.compile(r"<(?:br|/li|/p|/div)\s*/?>\s*(?=\S)|<li[^>]*>", re.IGNORECASE), "\n"),
+    (re.compile(r"<(?:del|s|strike)>.*?</(?:del|s|strike)>|~~[^~]+~~", re.IGNORECASE), ""),
     (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\((?:[^()]|\([^)]*\))*\)(?:\{[^}]*\})?"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\[[^\]]*\]"), r"\1"),
     (re.compile(r"<((?:https?|mailto):[^>\s]+)>"), r"\1"),
-    (re.compile(r"</?[a-z][a-z0-9-]*(?:\s[^<>]*)?/?>", re.I), ""),
+    (re.compile(r"</?[a-z][a-z0-9-]*(?:\s[^<>]*)?/?>", re.IGNORECASE), ""),
     (re.compile(r"\*\*\*([^*]+)\*\*\*"), r"\1"),
     (re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*"), r"\1"),
     (re.compile(r"(?<!\w)__(?=\S)(.+?)(?<=\S)__(?!\w)"), r"\1"),

@@ -15,7 +15,7 @@ from toolkit.spec.inline import cell, plain
 from toolkit.spec.model import Finding, Severity
 from toolkit.spec.page import Block, Heading, Prose, Row, Table
 
-_HEADING: Final = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
+_HEADING: Final = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*(?:\{[#.:][^}]*\})?\s*#*\s*$")
 _SETEXT: Final = re.compile(r"^ {0,3}(=+|-+)\s*$")
 _FENCE: Final = re.compile(r"^\s*(`{3,}|~{3,})")
 _LIST: Final = re.compile(r"^\s*(?:([-+*•])|(\d{1,3})[.)])\s+(?=\S)")
@@ -146,7 +146,11 @@ class _Reader:
         if start.glued is not None:
             shared = first if start.lines == 1 else first + 1
             raw.append((shared, start.glued))
-            self._repair("header_row_merged", shared, "a data row shares its line with the header rule of the table; it is read as a row")
+            self._repair(
+                "header_row_merged",
+                shared,
+                "a data row shares its line with the header rule of the table; it is read as a row",
+            )
         self._at += start.lines
         self._collect(raw, start.header, outer=line.lstrip().startswith("|"))
         self._finish(raw, Row(tuple(cell(plain(text), first) for text in start.header), first), first)
@@ -161,7 +165,9 @@ class _Reader:
             opened = raw and outer and not raw[-1][1].rstrip().endswith("|")
             starts = line.lstrip().startswith("|")
             if opened and (not starts or len(tables.split(raw[-1][1])) < len(header)):
-                self._repair("row_wrapped", raw[-1][0], "a table row is wrapped over several lines; it is read as one row")
+                self._repair(
+                    "row_wrapped", raw[-1][0], "a table row is wrapped over several lines; it is read as one row"
+                )
                 raw[-1] = (raw[-1][0], f"{raw[-1][1].rstrip()} {line.strip()}")
             elif not tables.has_pipe(line) or (outer and not starts):
                 return
@@ -180,7 +186,12 @@ class _Reader:
                 self._repair("rows_glued", number, f"{len(pieces)} table rows share one line; they are read one by one")
             for texts in pieces:
                 if len(texts) > width:
-                    self._repair("row_extra_cells", number, f"the row has {len(texts)} cells under {width} columns; the surplus is read as part of the last one")
+                    self._repair(
+                        "row_extra_cells",
+                        number,
+                        f"the row has {len(texts)} cells under {width} columns; the surplus is read as part of the "
+                        f"last one",
+                    )
                     texts[width - 1 :] = [" | ".join(texts[width - 1 :])]
                 rows.append(Row(tuple(cell(plain(text), number) for text in texts), number))
         self.blocks.append(Table(header, tuple(rows), first))
@@ -198,14 +209,18 @@ class _Reader:
         first = self._at + 1
         self._at = end
         if isinstance(above, Table) and len(above.header.cells) == width:
-            self._repair("table_split", first, "a blank line cuts the table above; the rows below it are read as part of it")
+            self._repair(
+                "table_split", first, "a blank line cuts the table above; the rows below it are read as part of it"
+            )
             self.blocks.pop()
             self._finish(raw, above.header, above.line)
             joined = self.blocks.pop()
             if isinstance(joined, Table):
                 self.blocks.append(replace(joined, rows=above.rows + joined.rows))
             return True
-        self._repair("header_rule_missing", first, "the table has no rule below its header; its first row is read as the header")
+        self._repair(
+            "header_rule_missing", first, "the table has no rule below its header; its first row is read as the header"
+        )
         header = Row(tuple(cell(plain(text), first) for text in tables.split(line)), first)
         self._finish(raw[1:], header, first)
         return True

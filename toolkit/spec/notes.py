@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
     from toolkit.spec.page import Block
 
-_MARKED: Final = re.compile(r"^(?:⟦(?P<mark>[^⟧]+)⟧|\[(?P<square>\d{1,2}|[a-z])\]|\((?P<round>\d{1,2}|[a-z*])\)|(?P<sign>[*†‡§]{1,3})(?=\s?\S))\s*:?\s*(?P<text>\S.*)$", re.DOTALL)
+_MARKED: Final = re.compile(
+    r"^(?:⟦(?P<mark>[^⟧]+)⟧|\[(?P<square>\d{1,2}|[a-z])\]|\((?P<round>\d{1,2}|[a-z*])\)|"
+    r"(?P<sign>[*†‡§]{1,3})(?=\s?\S))\s*:?\s*(?P<text>\S.*)$",
+    re.DOTALL,
+)
 # `1 If an external registry ...`: a bare number before a sentence, below a table.
 _BARE: Final = re.compile(r"^(?:notes?\s+)?(?P<mark>\d{1,2})[)\]:]?\s+(?P<text>[A-Z\"“].{8,})$", re.DOTALL)
-_BARE_NOTE: Final = re.compile(r"^(?:foot)?notes?\s+(?P<mark>\d{1,2}|[a-z])\s*[).:\]]\s*(?P<text>\S.*)$", re.DOTALL | re.IGNORECASE)
+_BARE_NOTE: Final = re.compile(
+    r"^(?:foot)?notes?\s+(?P<mark>\d{1,2}|[a-z])\s*[).:\]]\s*(?P<text>\S.*)$", re.DOTALL | re.IGNORECASE
+)
 _DIGIT_LIST: Final = re.compile(r"^\d{1,2}$")
 
 
@@ -31,7 +37,14 @@ class Footnote:
 
 def footnotes_of(blocks: Sequence[Block]) -> dict[str, Footnote]:
     """Footnotes by their mark, the first definition of each."""
-    used = {mark for block in blocks if isinstance(block, Table) for row in block.rows for cell in row.cells for mark in cell.marks}
+    used = {
+        mark
+        for block in blocks
+        if isinstance(block, Table)
+        for row in block.rows
+        for cell in row.cells
+        for mark in cell.marks
+    }
     used |= {mark for block in blocks if isinstance(block, Table) for cell in block.header.cells for mark in cell.marks}
     found: dict[str, Footnote] = {}
     below_table = False
@@ -53,7 +66,12 @@ def _add(found: dict[str, Footnote], one: Footnote | None) -> None:
 
 def _definitions(block: Prose, used: set[str], *, below_table: bool) -> list[Footnote]:
     """Definitions in one paragraph; several may follow each other, one a line."""
-    if block.bullet and (block.bullet in used or _DIGIT_LIST.match(block.bullet)) and below_table and block.bullet in used:
+    if (
+        block.bullet
+        and (block.bullet in used or _DIGIT_LIST.match(block.bullet))
+        and below_table
+        and block.bullet in used
+    ):
         return [Footnote(block.bullet, block.text, _lines(block))]
     pieces: list[tuple[str, str, list[int]]] = []
     for line, text in block.pieces:

@@ -1,6 +1,6 @@
 """Port cells: numbers, ranges, lists, with or without protocols, services and remarks in between.
 
-`80, 443` · `2379–2380` · `30000 to 32767` · `443/tcp` · `TCP 80, 443; UDP 53` · `1433 (configurable)` · `any`
+`80, 443` · `2379-2380` · `30000 to 32767` · `443/tcp` · `TCP 80, 443; UDP 53` · `1433 (configurable)` · `any`
 """
 
 from __future__ import annotations
@@ -15,31 +15,45 @@ _PROTOCOL: Final = r"tcp|udp|sctp"
 _TOKEN: Final = re.compile(
     rf"""(?P<protocol>(?<![a-z])(?:{_PROTOCOL})(?![a-z]))
     |(?P<open>(?<![\w.-])(?P<low>\d+)\s*(?:\+(?!\s*\w)|\s(?:and|or)\s(?:above|higher|up|greater))|(?:>=|≥|>|above\s|greater\sthan\s)\s*(?P<floor>\d+))
-    |(?P<first>(?<![\w.])\d+(?:(?={_PROTOCOL})|(?![\w]|\.\d)))(?:\s*(?:[-–—−‐‑‒~]|\bto\b|\bthrough\b|\bthru\b|\.\.\.?|…|:(?=\d))\s*(?P<last>(?<![\w.])\d+(?![\w]|\.\d)))?
+    |(?P<first>(?<![\w.])\d+(?:(?={_PROTOCOL})|(?![\w]|\.\d)))(?:\s*(?:[-\u2013\u2014\u2212\u2010\u2011\u2012~]|\bto\b|\bthrough\b|\bthru\b|\.\.\.?|…|:(?=\d))\s*(?P<last>(?<![\w.])\d+(?![\w]|\.\d)))?
     |(?P<bad>(?<![\w.])\d+[a-z]\w*|(?<![\w.])\d[\d.]*\d(?!\w))
     |(?P<word>[a-z][\w./-]*|\*)
     |(?P<paren>[()\[\]])
     |(?P<other>\S)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_ANY: Final = re.compile(r"^(?:(?:tcp|udp)\s*[/:]?\s*)?(?:any|all|\*|all ports|any ports?|all (?:tcp|udp)(?: ports)?|any (?:tcp|udp)(?: port)?|0\s*[-–]\s*65535|full range)(?:\s*[/:]?\s*(?:tcp|udp))?$", re.IGNORECASE)
+_ANY: Final = re.compile(
+    r"^(?:(?:tcp|udp)\s*[/:]?\s*)?(?:any|all|\*|all ports|any ports?|all (?:tcp|udp)(?: ports)?|"
+    r"any (?:tcp|udp)(?: port)?|0\s*[-\u2013]\s*65535|full range)(?:\s*[/:]?\s*(?:tcp|udp))?$",
+    re.IGNORECASE,
+)
 _SITE: Final = re.compile(
-    r"configur|customi[sz]|user[- ]?defined|user[- ]?specified|site[- ]?(?:specific|defined)|\bcustom\b|\bvar(?:ies|iable)\b|\bchosen\b|\bchoice\b|"
-    r"\byour\b|\bdepend|\bdynamic|\brandom\b|\bephemeral\b|\bto be (?:decided|determined|defined)\b|\btbd\b|\bassigned\b|\bselected\b|"
-    r"<[^>\d]+>|\{[^}\d]+\}|\bas (?:set|defined|specified)\b|\bof the site\b|\badministrator\b|\bset by\b|\bdefined by\b|\bper site\b|\boperator\b|"
+    r"configur|customi[sz]|user[- ]?defined|user[- ]?specified|site[- ]?(?:specific|defined)|"
+    r"\bcustom\b|\bvar(?:ies|iable|ious)\b|\bmultiple\b|\bchosen\b|\bchoice\b|"
+    r"\byour\b|\bdepend|\bdynamic|\brandom\b|\bephemeral\b|\bto be (?:decided|determined|"
+    r"defined)\b|\btbd\b|\bassigned\b|\bselected\b|"
+    r"<[^>\d]+>|\{[^}\d]+\}|\bas (?:set|defined|specified)\b|\bof the site\b|\badministrator\b|"
+    r"\bset by\b|\bdefined by\b|\bper site\b|\boperator\b|"
     r"\b(?:database|db|smtp|proxy|registry|nodeport|service) port\b|\bchangeable\b",
     re.IGNORECASE,
 )
 _REFERENCE: Final = re.compile(r"\b(?:see|refer|table|section|chapter|appendix|step|version|release)\b", re.IGNORECASE)
-_VERSION: Final = re.compile(r"\b(?:http/[123](?:\.\d)?|tls\s*v?\d\.\d|ssl\s*v?\d(?:\.\d)?|ipv[46]|smb\s*v?[123]\b|snmp\s*v[123]c?|v\d+(?:\.\d+)*|k[38]s|rke2|h2c?|s3|oauth2?|layer \d|l[2347])\b", re.IGNORECASE)
-_THOUSANDS: Final = re.compile(r"(?<![\d,])(\d{1,2}),(\d{3})(\s*[-–—]\s*)(\d{1,2}),(\d{3})(?![\d,])|(?<![\d,])(\d{1,2}),(0\d{2})(?![\d,])")
-_EMPTY: Final = re.compile(r"^(?:[-–—.]+|n/?a|none|not applicable|\?)?$", re.IGNORECASE)
+_VERSION: Final = re.compile(
+    r"\b(?:http/[123](?:\.\d)?|tls\s*v?\d\.\d|ssl\s*v?\d(?:\.\d)?|ipv[46]|smb\s*v?[123]\b|"
+    r"snmp\s*v[123]c?|v\d+(?:\.\d+)*|k[38]s|rke2|h2c?|s3|oauth2?|layer \d|l[2347])\b",
+    re.IGNORECASE,
+)
+_THOUSANDS: Final = re.compile(
+    r"(?<![\d,])(\d{1,2}),(\d{3})(\s*[-\u2013\u2014]\s*)(\d{1,2}),(\d{3})(?![\d,])|(?<![\d,])(\d{1,2}),(0\d{2})(?![\d,])"
+)
+_EMPTY: Final = re.compile(r"^(?:[-\u2013\u2014.]+|n/?a|none|not applicable|\?)?$", re.IGNORECASE)
 PORTLESS: Final = ("icmp", "esp", "ah", "gre", "igmp", "vrrp", "ospf")
 # Ports that pages give by name only.
-BY_NAME: Final = {
-    "ssh": "22", "http": "80", "https": "443", "dns": "53", "ntp": "123", "smtp": "25", "smtps": "465", "submission": "587",
-    "ldap": "389", "ldaps": "636", "kerberos": "88", "syslog": "514", "snmp": "161", "nfs": "2049", "rdp": "3389", "bgp": "179",
-}  # fmt: skip
+_NAMES: Final = """
+    ssh=22 http=80 https=443 dns=53 ntp=123 smtp=25 smtps=465 submission=587 ldap=389 ldaps=636 kerberos=88 syslog=514
+    snmp=161 nfs=2049 rdp=3389 bgp=179
+"""
+BY_NAME: Final = dict(pair.split("=") for pair in _NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,8 @@ class PortCell:
     """What a port cell says.
 
      `site` when the port is left to the site, `doubts` for a reading that a person
-    should check, `portless` for protocols without ports that stand in the cell (`ICMP`)."""
+    should check, `portless` for protocols without ports that stand in the cell (`ICMP`).
+    """
 
     entries: tuple[Entry, ...] = ()
     bad: tuple[Bad, ...] = ()
@@ -129,7 +144,11 @@ def _step(run: _Run, token: re.Match[str]) -> None:
         return
     if token["first"] or token["open"]:
         run.prefix = bool(run.current) if run.prefix is None else run.prefix
-        low = token["first"] or token["low"] or str(int(token["floor"]) + (">" in token["open"] and "=" not in token["open"]))
+        low = (
+            token["first"]
+            or token["low"]
+            or str(int(token["floor"]) + (">" in token["open"] and "=" not in token["open"]))
+        )
         last = token["last"] if token["first"] else str(MAX_PORT)
         run.items.append(_port(low, last, run.current if run.prefix else ()))
         run.last_was_protocol = False
@@ -150,7 +169,9 @@ def _protocol(run: _Run, name: str) -> None:
         # `80, 443/tcp`: a protocol behind ports holds for those that have none yet, or that got it one word ago.
         before = run.current[:-1]
         run.items = [
-            replace(one, protocols=run.current) if one.protocols in ((), before) and _trailing(run.items, index, before) else one
+            replace(one, protocols=run.current)
+            if one.protocols in ((), before) and _trailing(run.items, index, before)
+            else one
             for index, one in enumerate(run.items)
         ]
 
@@ -207,7 +228,11 @@ _ICMP_NAMES: Final = (
     (r"redirect", "5/*"),
 )
 _SINGLE_CODE: Final = ("0", "8", "13", "14")
-_TYPE: Final = re.compile(r"\btypes?\s*[:=#]?\s*(\d{1,3})(?:\s*[,;/]?\s*(?:and\s*)?codes?\s*[:=#]?\s*(\d{1,3}|any|all|\*)|\s*/\s*(\d{1,3}|\*))?", re.IGNORECASE)
+_TYPE: Final = re.compile(
+    r"\btypes?\s*[:=#]?\s*(\d{1,3})(?:\s*[,;/]?\s*(?:and\s*)?codes?\s*[:=#]?\s*(\d{1,3}|any|all|"
+    r"\*)|\s*/\s*(\d{1,3}|\*))?",
+    re.IGNORECASE,
+)
 _PAIR: Final = re.compile(r"^\D{0,12}?(\d{1,3})(?:\s*[/:.]\s*(\d{1,3}|\*))?(?:\s|\(|,|$)")
 
 

@@ -14,7 +14,26 @@ from toolkit.spec.roles import ROLES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_KEYWORDS: Final = frozenset({"and", "or", "not", "in", "is", "if", "else", "for", "with", "lambda", "none", "true", "false", "while", "from", "as"})
+_KEYWORDS: Final = frozenset(
+    {
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "if",
+        "else",
+        "for",
+        "with",
+        "lambda",
+        "none",
+        "true",
+        "false",
+        "while",
+        "from",
+        "as",
+    }
+)
 _MAX_ID: Final = 56
 
 
@@ -90,7 +109,10 @@ class Proposal:
 
         used = dict.fromkeys(role for one in self.requirements for role in (*one.sources, *one.destinations))
         declared = {slug(role): f"the page says: {role}" for role in used if role not in ROLES}
-        data: dict[str, Any] = {"name": slug(self.title)[:_MAX_ID] or "imported", "document": {"title": self.title, "sha256": self.sha256}}
+        data: dict[str, Any] = {
+            "name": slug(self.title)[:_MAX_ID] or "imported",
+            "document": {"title": self.title, "sha256": self.sha256},
+        }
         if declared:
             data["roles"] = declared
         if self.forbidden_ports:
@@ -98,7 +120,8 @@ class Proposal:
         data["requirements"] = [_yaml_requirement(one) for one in self.requirements]
         data["findings"] = [_without_empty(one.model_dump(mode="json")) for one in self.findings]
         head = (
-            "# Proposed from a vendor's page. Review each requirement, write purposes in your own words, add `decisions`,\n"
+            "# Proposed from a vendor's page. Review each requirement, write purposes in your own "
+            "words, add `decisions`,\n"
             "# then commit it: the committed spec is what runs.\n"
         )
         return head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
@@ -123,7 +146,10 @@ def _as_condition(text: str) -> str:
     try:
         return check_condition(text)
     except SpecError:
-        known = re.match(r"((?:(?:not )?(?:offline|external_registry|direct_kube_api)|phase (?:in \([^)]*\)|== '\w+'))(?: and |$))*", text)
+        known = re.match(
+            r"((?:(?:not )?(?:offline|external_registry|direct_kube_api)|phase (?:in \([^)]*\)|== '\w+'))(?: and |$))*",
+            text,
+        )
         head = known[0] if known else ""
         name = slug(text[len(head) :]).replace("-", "_").replace(".", "_")
         name = f"page_{name}" if not name or name[0].isdigit() or name in _KEYWORDS else name

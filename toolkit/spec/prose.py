@@ -23,30 +23,57 @@ ISTIO_PORTS: Final = (15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 15
 # Where a page names a database and no port.
 _USUAL: Final = {"sql_server": "1433"}
 _PORT: Final = re.compile(
-    r"\b(?:(?P<before>tcp|udp|tcp/udp|udp/tcp|tcp and udp)\s+)?ports?\s+(?:(?P<mid>tcp|udp|tcp/udp|tcp and udp)\s+)?(?P<ports>\d{1,6}(?:\s*[-–]\s*\d{1,6})?(?:/(?:tcp|udp))?(?:(?:\s*,\s*(?:and\s+|or\s+)?|\s+and\s+|\s+or\s+|\s*/\s*|\s+to\s+)\d{1,6}(?:\s*[-–]\s*\d{1,6})?(?:/(?:tcp|udp))?)*)"
-    r"(?:\s*[(/]?\s*(?P<after>tcp/udp|tcp and udp|tcp|udp)\b)?|\b(?P<bare_protocol>tcp|udp)[ /](?P<bare>\d{2,5})\b|\b(?P<bare2>\d{2,5})/(?P<bare2_protocol>tcp|udp)\b",
+    r"\b(?:(?P<before>tcp|udp|tcp/udp|udp/tcp|tcp and udp)\s+)?ports?\s+(?:(?P<mid>tcp|udp|"
+    r"tcp/udp|tcp and udp)\s+)?(?P<ports>\d{1,6}(?:\s*[-\u2013]\s*\d{1,6})?(?:/(?:tcp|"
+    r"udp))?(?:(?:\s*,\s*(?:and\s+|or\s+)?|\s+and\s+|\s+or\s+|\s*/\s*|"
+    r"\s+to\s+)\d{1,6}(?:\s*[-\u2013]\s*\d{1,6})?(?:/(?:tcp|udp))?)*)"
+    r"(?:\s*[(/]?\s*(?P<after>tcp/udp|tcp and udp|tcp|udp)\b)?|\b(?P<bare_protocol>tcp|udp)[ "
+    r"/](?P<bare>\d{2,5})\b|\b(?P<bare2>\d{2,5})/(?P<bare2_protocol>tcp|udp)\b",
     re.IGNORECASE,
 )
 _REQUEST: Final = re.compile(
-    r"\b(?:open|opened|opening|allow|allows|allowed|permit|permitted|enable|enabled|expose|exposed|exposing|forward|forwarded|must|need|needs|needed|require|requires|required|should|ensure|make sure|has to|have to|"
-    r"reach|reachable|accessible|connectivity|mandatory|recommend|recommended|connect|connects|unblock|whitelist|allowlist)\b",
+    r"\b(?:open|opened|opening|allow|allows|allowed|permit|permitted|enable|enabled|expose|"
+    r"exposed|exposing|forward|forwarded|must|need|needs|needed|require|requires|required|"
+    r"should|ensure|make sure|has to|have to|"
+    r"reach|reachable|accessible|connectivity|mandatory|recommend|recommended|connect|connects|"
+    r"unblock|whitelist|allowlist)\b",
     re.IGNORECASE,
 )
-_REFUSAL: Final = re.compile(r"\b(?:do not|don't|must not|should not|never|not required|not needed|avoid|no longer|cannot|not necessary|need not|reserved|conflict\w*|blocked|closed|instead of|deprecated)\b", re.IGNORECASE)
+_REFUSAL: Final = re.compile(
+    r"\b(?:do not|don't|must not|should not|never|not required|not needed|avoid|no longer|"
+    r"cannot|not necessary|need not|reserved|conflict\w*|blocked|closed|instead of|deprecated)\b",
+    re.IGNORECASE,
+)
 _OUTSIDE: Final = re.compile(r"\b(?:expos\w+|open\w*|publish\w*)\b[^.]*\boutside (?:of )?the cluster\b", re.IGNORECASE)
-_VIA_BALANCER: Final = re.compile(r"\b(?:via|through|by|behind|using|over)\s+(?:the |a |an |your )?load[- ]?balancer", re.IGNORECASE)
-_CONNECTIVITY: Final = re.compile(r"\b(?:connectivity|connection|connections|connect|access|communication|traffic|reach)\b", re.IGNORECASE)
+_VIA_BALANCER: Final = re.compile(
+    r"\b(?:via|through|by|behind|using|over)\s+(?:the |a |an |your )?load[- ]?balancer", re.IGNORECASE
+)
+_CONNECTIVITY: Final = re.compile(
+    r"\b(?:connectivity|connection|connections|connect|access|communication|traffic|reach)\b", re.IGNORECASE
+)
 _REACH: Final = re.compile(
-    r"(?P<a>[^,;:]+?)\s+(?:must|should|need to|needs to|has to|have to|shall)\s+(?:also )?(?:be able to\s+|be allowed to\s+)?(?:reach|connect to|access|contact|communicate with|talk to|have (?:connectivity|access) to|resolve)\s+(?P<b>[^.;]+)",
+    r"(?P<a>[^,;:]+?)\s+(?:must|should|need to|needs to|has to|have to|shall)\s+(?:also )?(?:be "
+    r"able to\s+|be allowed to\s+)?(?:reach|connect to|access|contact|communicate with|talk to|"
+    r"have (?:connectivity|access) to|resolve)\s+(?P<b>[^.;]+)",
     re.IGNORECASE,
 )
-_CUT: Final = re.compile(r"\s+(?:on|over|via|through|using|at|with|by|for|in order|when|if|so that|and (?:make|open|that)|is|are|must|has|have|when)\b.*$|\s*\(.*$|,.*$", re.IGNORECASE)
+_CUT: Final = re.compile(
+    r"\s+(?:on|over|via|through|using|at|with|by|for|in order|when|if|so that|and (?:make|open|"
+    r"that)|is|are|must|has|have|when)\b.*$|\s*\(.*$|,.*$",
+    re.IGNORECASE,
+)
 _NODE_FIREWALL: Final = re.compile(
-    r"\b(?:ip ?tables|nftables|firewalld|ufw|host(?:-based)? firewalls?|node firewalls?|local firewalls?)\b[^.]*\b(?:not (?:be )?(?:recommended|supported|changed|modified|used|enabled|running|touched)|unsupported|disable[d]?|conflicts?|must be (?:off|stopped|disabled)|turned off|do not)\b|"
+    r"\b(?:ip ?tables|nftables|firewalld|ufw|host(?:-based)? firewalls?|node firewalls?|local "
+    r"firewalls?)\b[^.]*\b(?:not (?:be )?(?:recommended|supported|changed|modified|used|enabled|"
+    r"running|touched)|unsupported|disable[d]?|conflicts?|must be (?:off|stopped|disabled)|"
+    r"turned off|do not)\b|"
     r"\b(?:do not|don't|never|disable|stop|turn off)\b[^.]*\b(?:ip ?tables|nftables|firewalld|ufw|host firewalls?)\b",
     re.IGNORECASE,
 )
-_ISTIO: Final = re.compile(r"\bistio\b[^.]*\breserved ports?\b|\breserved ports?\b[^.]*\bistio\b|\bports?\b[^.]*\breserved (?:by|for) istio\b", re.IGNORECASE)
+_ISTIO: Final = re.compile(
+    r"\bistio\b[^.]*\breserved ports?\b|\breserved ports?\b[^.]*\bistio\b|\bports?\b[^.]*\breserved (?:by|for) istio\b",
+    re.IGNORECASE,
+)
 _KERBEROS: Final = re.compile(r"\bkerberos[ -]api\b", re.IGNORECASE)
 
 
@@ -64,14 +91,29 @@ def read(page: Page, around: Surroundings, out: Drafts) -> tuple[tuple[str, tupl
     forbidden: list[tuple[str, tuple[int, ...]]] = []
     for sentence in _sentences(page, around):
         if _NODE_FIREWALL.search(sentence.text):
-            out.find("node_firewall", Severity.WARNING, sentence.line, f"packet filters on nodes are ruled out, so no node is an enforcement point: {sentence.text!r}")
+            out.find(
+                "node_firewall",
+                Severity.WARNING,
+                sentence.line,
+                f"packet filters on nodes are ruled out, so no node is an enforcement point: {sentence.text!r}",
+            )
             continue
         if _KERBEROS.search(sentence.text):
-            out.find("misprint", Severity.WARNING, sentence.line, "'Kerberos API' is taken for Kubernetes API; Kerberos would be port 88")
+            out.find(
+                "misprint",
+                Severity.WARNING,
+                sentence.line,
+                "'Kerberos API' is taken for Kubernetes API; Kerberos would be port 88",
+            )
         if _ISTIO.search(sentence.text):
             roles = [role for role in mentions(sentence.text) if role.endswith("_server")] or ["sql_server"]
             forbidden.append((roles[0], ISTIO_PORTS))
-            out.find("port_forbidden", Severity.INFO, sentence.line, f"{roles[0]} must not use one of Istio's reserved ports: {', '.join(map(str, ISTIO_PORTS))}")
+            out.find(
+                "port_forbidden",
+                Severity.INFO,
+                sentence.line,
+                f"{roles[0]} must not use one of Istio's reserved ports: {', '.join(map(str, ISTIO_PORTS))}",
+            )
             continue
         if not (_constrain(sentence, out) or _request(sentence, around, out)):
             _mention(sentence, out)
@@ -93,7 +135,9 @@ def _sentences(page: Page, around: Surroundings) -> Iterator[Sentence]:
 def ports_in(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Ports that a sentence names as ports, each with the protocols beside it."""
     for found in _PORT.finditer(text):
-        stated = found["before"] or found["mid"] or found["after"] or found["bare_protocol"] or found["bare2_protocol"] or ""
+        stated = (
+            found["before"] or found["mid"] or found["after"] or found["bare_protocol"] or found["bare2_protocol"] or ""
+        )
         named = protocols.stated_in(stated)
         for entry in ports.read(found["ports"] or found["bare"] or found["bare2"]).entries:
             yield entry.ports, entry.protocols or named
@@ -106,14 +150,23 @@ def _constrain(sentence: Sentence, out: Drafts) -> bool:
         return False
     named = {port for port, _ in ports_in(sentence.text)}
     word = re.search(r"\bthe ([\w-]+) ports?\b", sentence.text, re.IGNORECASE)
-    everything = not named and re.search(r"\b(?:all|any|none|these|those|every|no)\b[^.]*\bports?\b", sentence.text, re.IGNORECASE)
+    everything = not named and re.search(
+        r"\b(?:all|any|none|these|those|every|no)\b[^.]*\bports?\b", sentence.text, re.IGNORECASE
+    )
     hit = False
     for index, one in enumerate(out.requirements):
-        by_word = not named and word and word[1].lower() not in ("these", "following", "same") and re.search(rf"\b{re.escape(word[1])}\b", one.purpose, re.IGNORECASE)
+        by_word = (
+            not named
+            and word
+            and word[1].lower() not in ("these", "following", "same")
+            and re.search(rf"\b{re.escape(word[1])}\b", one.purpose, re.IGNORECASE)
+        )
         if (one.ports in named) or by_word or everything:
             merged = {*one.constraints, *demanded}
             lines = tuple(dict.fromkeys((*one.lines, sentence.line)))
-            out.requirements[index] = replace(one, constraints=tuple(c for c in CONSTRAINT_ORDER if c in merged), lines=lines)
+            out.requirements[index] = replace(
+                one, constraints=tuple(c for c in CONSTRAINT_ORDER if c in merged), lines=lines
+            )
             hit = True
     return hit or forbids_internet(sentence.text)
 
@@ -124,7 +177,9 @@ def _request(sentence: Sentence, around: Surroundings, out: Drafts) -> bool:
     if not _REQUEST.search(text) or _REFUSAL.search(text):
         return False
     named = list(ports_in(text))
-    referred = named or (list(sentence.before) if re.search(r"\b(?:it|them|this port|these ports)\b", text, re.IGNORECASE) else [])
+    referred = named or (
+        list(sentence.before) if re.search(r"\b(?:it|them|this port|these ports)\b", text, re.IGNORECASE) else []
+    )
     if referred and _VIA_BALANCER.search(text):
         health = (Constraint.HEALTH_CHECK,) if speaks_of_health(text) else ()
         for port, stated in referred:
@@ -145,10 +200,19 @@ def _request(sentence: Sentence, around: Surroundings, out: Drafts) -> bool:
 def _ends(text: str, title: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Source and destination of a sentence that speaks of connectivity."""
     reach = _REACH.search(text)
-    found = re.search(r"\bfrom\s+(?P<a>[^.;]+?)\s+(?:to|into|towards)\s+(?P<b>[^.;]+)", text, re.IGNORECASE) if _CONNECTIVITY.search(text) or _PORT.search(text) else None
+    found = (
+        re.search(r"\bfrom\s+(?P<a>[^.;]+?)\s+(?:to|into|towards)\s+(?P<b>[^.;]+)", text, re.IGNORECASE)
+        if _CONNECTIVITY.search(text) or _PORT.search(text)
+        else None
+    )
     pair = found or reach
     if pair:
-        one = parties(_CUT.sub("", re.sub(r"^.*\b(?:that|additionally|also|sure)\s+", "", pair["a"].strip(), flags=re.IGNORECASE)), title)
+        one = parties(
+            _CUT.sub(
+                "", re.sub(r"^.*\b(?:that|additionally|also|sure)\s+", "", pair["a"].strip(), flags=re.IGNORECASE)
+            ),
+            title,
+        )
         other = parties(_CUT.sub("", pair["b"].strip()), title)
         if one and other and (any(p.known for p in (*one, *other))):
             return tuple(p.name for p in one), tuple(p.name for p in other)
@@ -156,7 +220,12 @@ def _ends(text: str, title: str) -> tuple[tuple[str, ...], tuple[str, ...]] | No
     return None if ends is None else (tuple(p.name for p in ends[0]), tuple(p.name for p in ends[1]))
 
 
-def _between(sentence: Sentence, named: list[tuple[str, tuple[str, ...]]], ends: tuple[tuple[str, ...], tuple[str, ...]], out: Drafts) -> bool:
+def _between(
+    sentence: Sentence,
+    named: list[tuple[str, tuple[str, ...]]],
+    ends: tuple[tuple[str, ...], tuple[str, ...]],
+    out: Drafts,
+) -> bool:
     said = condition(sentence.text).text
     demanded = constraints(sentence.text, balancer=False)
     new = [(port, stated) for port, stated in named if not _covered(out, port, stated)]
@@ -173,18 +242,40 @@ def _between(sentence: Sentence, named: list[tuple[str, tuple[str, ...]]], ends:
     return True
 
 
-def _without_port(sentence: Sentence, ends: tuple[tuple[str, ...], tuple[str, ...]], demanded: tuple[Constraint, ...], said: str | None, out: Drafts) -> None:
+def _without_port(
+    sentence: Sentence,
+    ends: tuple[tuple[str, ...], tuple[str, ...]],
+    demanded: tuple[Constraint, ...],
+    said: str | None,
+    out: Drafts,
+) -> None:
     target = ends[1][0]
     usual = _USUAL.get(target)
     if any(target in one.destinations and set(ends[0]) & set(one.sources) for one in out.requirements):
         return
     name = slug(target.replace("_", "-"))
     out.requirements.append(
-        Proposed(name, "tcp", usual, ends[0], ends[1], demanded, said, sentence.text, (sentence.line,), port_setting=slug(target).replace("-", "_"))
+        Proposed(
+            name,
+            "tcp",
+            usual,
+            ends[0],
+            ends[1],
+            demanded,
+            said,
+            sentence.text,
+            (sentence.line,),
+            port_setting=slug(target).replace("-", "_"),
+        )
     )
     _report(out, sentence, f"{', '.join(ends[0])} to {', '.join(ends[1])}", ends)
     choice = f"; {usual} is what is usual" if usual else ""
-    out.find("port_left_to_site", Severity.WARNING, sentence.line, f"the sentence names no port for {target}; the site chooses it{choice}")
+    out.find(
+        "port_left_to_site",
+        Severity.WARNING,
+        sentence.line,
+        f"the sentence names no port for {target}; the site chooses it{choice}",
+    )
 
 
 def _covered(out: Drafts, port: str, stated: tuple[str, ...]) -> bool:
@@ -204,10 +295,17 @@ def _add(
     known = tuple(dict.fromkeys(one.protocol for one in out.requirements if one.ports == port))
     for protocol in stated or known or ("tcp",):
         name = f"{protocol}-{port}" if prefix == "prose" else f"{prefix}-{port}"
-        out.requirements.append(Proposed(name, protocol, port, ends[0], ends[1], demanded, said, sentence.text, (sentence.line,)))
+        out.requirements.append(
+            Proposed(name, protocol, port, ends[0], ends[1], demanded, said, sentence.text, (sentence.line,))
+        )
     _report(out, sentence, f"port {port}, {', '.join(ends[0])} to {', '.join(ends[1])}", ends)
     if not stated and not known:
-        out.find("protocol_missing", Severity.WARNING, sentence.line, f"the sentence states no protocol for port {port}; taken as tcp")
+        out.find(
+            "protocol_missing",
+            Severity.WARNING,
+            sentence.line,
+            f"the sentence states no protocol for port {port}; taken as tcp",
+        )
 
 
 def _report(out: Drafts, sentence: Sentence, what: str, ends: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
@@ -225,4 +323,9 @@ def _mention(sentence: Sentence, out: Drafts) -> None:
         if not _covered(out, port, stated) and not any(service.ports == port for service, _ in out.closed):
             asks = _REQUEST.search(sentence.text) and not _REFUSAL.search(sentence.text)
             severity = Severity.WARNING if asks else Severity.INFO
-            out.find("port_in_prose", severity, sentence.line, f"port {port} is spoken of, but no row asks for it: {sentence.text[:100]!r}")
+            out.find(
+                "port_in_prose",
+                severity,
+                sentence.line,
+                f"port {port} is spoken of, but no row asks for it: {sentence.text[:100]!r}",
+            )

@@ -28,24 +28,27 @@ _ALIASES: Final = {
     **{name: name for name in PROTOCOL_NUMBERS},
 }
 # What runs over a transport that a page names instead of it.
-_OVER: Final = {
-    "udp": "quic http/3 http3 vxlan geneve ntp snmp dhcp tftp syslog-udp wireguard dtls ike ipsec-nat-t radius".split(),
-    "tcp": (
-        "http https http/1.1 http/2 http2 h2 grpc grpcs ssh sftp scp ftp ftps smtp smtps imap imaps pop3 ldap ldaps tls ssl "
-        "mtls wss ws websocket websockets amqp amqps mqtt mqtts nfs smb cifs rdp jdbc tds postgresql mysql iscsi git rest "
-        "xmpp bgp rpc msrpc soap winrm telnet rtmp rtsp"
-    ).split(),
-}
+_OVER_UDP: Final = "quic http/3 http3 vxlan geneve ntp snmp dhcp tftp wireguard dtls ike radius"
+_OVER_TCP: Final = """
+    http https http/1.1 http/2 http2 h2 grpc grpcs ssh sftp scp ftp ftps smtp smtps imap imaps pop3 ldap ldaps tls
+    ssl mtls wss ws websocket websockets amqp amqps mqtt mqtts nfs smb cifs rdp jdbc tds postgresql mysql iscsi git
+    rest xmpp bgp rpc msrpc soap winrm telnet rtmp rtsp
+"""
+_OVER: Final = {"udp": _OVER_UDP.split(), "tcp": _OVER_TCP.split()}
 _APPLICATIONS: Final = {name: transport for transport, names in _OVER.items() for name in names}
 _WORD: Final = re.compile(r"ip-in-ip|ipsec esp|http/[123](?:\.\d)?|[a-z][a-z0-9]*(?:-[a-z]+)*")
-_NUMBER: Final = re.compile(r"(?:\bip )?\bprotocol (?:number |no\.? |id )?#?(\d{1,3})\b|^#?(\d{1,3})\b(?!\s*[-–]\s*\d)")
+_NUMBER: Final = re.compile(
+    r"(?:\bip )?\bprotocol (?:number |no\.? |id )?#?(\d{1,3})\b|^#?(\d{1,3})\b(?!\s*[-\u2013]\s*\d)"
+)
 _ANY: Final = re.compile(r"^(?:any|all|\*|all protocols|any protocol|ip|ipv4|all traffic|any/all)$")
-_NONE: Final = re.compile(r"^(?:[-–—.]+|n/?a|none|not applicable|unspecified|\?|tbd|unknown)?$")
+_NONE: Final = re.compile(
+    r"^(?:[-\u2013\u2014.]+|n/?a|none|not applicable|unspecified|\?|tbd|unknown|various|varies)?$"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Protocols:
-    """What a protocol cell says: names as in ACLs (`any` for every protocol); `derived` when only an application is named."""
+    """What a protocol cell says: names as in ACLs, `any` for all; `derived` when only an application is named."""
 
     names: tuple[str, ...] = ()
     derived: bool = False
@@ -66,6 +69,10 @@ def read(text: str) -> Protocols:
         return Protocols()
     if _ANY.match(low):
         return Protocols(("any",))
+    return _named(low, text)
+
+
+def _named(low: str, text: str) -> Protocols:
     words = _WORD.findall(low)
     named = list(dict.fromkeys(_ALIASES[word] for word in words if word in _ALIASES and word != "ping"))
     if named:
@@ -95,18 +102,26 @@ def has_ports(name: str) -> bool:
 
 
 _DEFAULT: Final = re.compile(
-    r"\b(?P<all>all|every|each|any|these|the|following|listed|default)\b[^.;]{0,80}?\b(?:ports?|rows?|entries|rules|connections|traffic|protocol)\b[^.;]{0,60}?"
+    r"\b(?P<all>all|every|each|any|these|the|following|listed|default)\b[^.;]{0,80}?\b(?:ports?|"
+    r"rows?|entries|rules|connections|traffic|protocol)\b[^.;]{0,60}?"
     r"\b(?P<protocol>tcp|udp)\b(?P<rest>[^.;]*)",
     re.IGNORECASE,
 )
-_EXCEPT: Final = re.compile(r"\b(?:unless|except|otherwise|by default|if not|where no|when no|only|all|every|each|default|default protocol)\b", re.IGNORECASE)
+_EXCEPT: Final = re.compile(
+    r"\b(?:unless|except|otherwise|by default|if not|where no|when no|only|all|every|each|default|default protocol)\b",
+    re.IGNORECASE,
+)
 
 
 def default_in(sentence: str) -> str | None:
     """The protocol that a sentence states for all ports: `All ports are TCP unless noted otherwise`."""
     low = sentence.lower()
     both = {"tcp", "udp"} <= set(stated_in(low))
-    leading = re.search(r"\b(?:unless|except where|if not|where not)\b[^,.]{0,60}\b(?:noted|stated|specified|indicated|mentioned|listed|marked|given|shown|otherwise)\b[^,.]{0,30},?[^.]*\b(tcp|udp)\b", low)
+    leading = re.search(
+        r"\b(?:unless|except where|if not|where not)\b[^,.]{0,60}\b(?:noted|stated|specified|"
+        r"indicated|mentioned|listed|marked|given|shown|otherwise)\b[^,.]{0,30},?[^.]*\b(tcp|udp)\b",
+        low,
+    )
     if leading and not both:
         return leading[1]
     found = _DEFAULT.search(sentence)

@@ -71,7 +71,12 @@ def read_spec_page(data: bytes, name: str) -> Proposal:
 def _surroundings(page: Page) -> Surroundings:
     default, line = None, None
     texts = [(one.text, one.line) for one in page.blocks if isinstance(one, Heading)]
-    texts += [(sentence, one.line_at(at)) for one in page.blocks if isinstance(one, Prose) for at, sentence in sentences(one.marked)]
+    texts += [
+        (sentence, one.line_at(at))
+        for one in page.blocks
+        if isinstance(one, Prose)
+        for at, sentence in sentences(one.marked)
+    ]
     texts += [(one.caption.text, one.caption.line) for one in page.blocks if isinstance(one, Table) and one.caption]
     for text, at in texts:
         stated = protocols.default_in(text)
@@ -93,7 +98,12 @@ def _read_tables(page: Page, around: Surroundings, out: Drafts) -> int:
         count += 1
         _read_table(*found, context, around, out)
     for table in unread if count else ():
-        out.find("table_unread", Severity.ERROR, table.line, "ports stand in this table, but not in a column of their own; read it by hand")
+        out.find(
+            "table_unread",
+            Severity.ERROR,
+            table.line,
+            "ports stand in this table, but not in a column of their own; read it by hand",
+        )
     return count
 
 
@@ -106,7 +116,12 @@ def _as_port_table(table: Table, out: Drafts) -> tuple[Table, tuple[Kind, ...]] 
     guessed = columns.infer(headless if header_is_data else table)
     if guessed is None:
         return None
-    out.find("header_missing", Severity.WARNING, table.line, "no header names the columns; ports and protocols are known by sight")
+    out.find(
+        "header_missing",
+        Severity.WARNING,
+        table.line,
+        "no header names the columns; ports and protocols are known by sight",
+    )
     return (headless if header_is_data else table), guessed
 
 
@@ -115,7 +130,9 @@ def _read_table(table: Table, kinds: tuple[Kind, ...], context: Context, around:
         # A header such as `Inbound:` over unnamed columns says the direction of all rows.
         from toolkit.spec.context import direction_in
 
-        named = [cell for cell, kind in zip(table.header.cells, kinds, strict=False) if kind is not columns.Kind.DIRECTION]
+        named = [
+            cell for cell, kind in zip(table.header.cells, kinds, strict=False) if kind is not columns.Kind.DIRECTION
+        ]
         text = " ".join(cell.flat for cell in named)
         context = replace(context, direction=direction_in(text, heading=True), direction_line=table.line)
     before = len(out.requirements), len(out.findings)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 _WIDE: Final = frozenset({"any", "internet"})
 _CLOSED_OFF: Final = frozenset({Constraint.NO_INTERNET, Constraint.PRIVATE_ONLY})
 # Services that are known to use TCP and UDP on one port.
-_DUAL: Final = frozenset("53 88 111 135 137 138 139 389 445 464 500 514 636 749 1812 1813 2049 3478 4648 5060 5349 6783 7946 8301 8302 8600 9998".split())
+_DUAL_PORTS: Final = """
+    53 88 111 135 137 138 139 389 445 464 500 514 636 749 1812 1813 2049 3478 4648 5060 5349 6783
+    7946 8301 8302 8600 9998
+"""
+_DUAL: Final = frozenset(_DUAL_PORTS.split())
 
 
 def compare(out: Drafts) -> None:
@@ -28,14 +32,24 @@ def compare(out: Drafts) -> None:
     for requirement in out.requirements:
         for service, line in out.closed:
             if _meet(requirement, service):
-                out.find("contradiction", Severity.WARNING, line, f"line {requirement.lines[0]} asks for {_name(requirement)}, this row wants it closed")
+                out.find(
+                    "contradiction",
+                    Severity.WARNING,
+                    line,
+                    f"line {requirement.lines[0]} asks for {_name(requirement)}, this row wants it closed",
+                )
     rows = [one for one in out.requirements if one.lines]
     for one, other in combinations(rows, 2):
         if one.lines[0] == other.lines[0] or not _overlap(one.ports, other.ports):
             continue
         reason = _contradiction(one, other) if one.protocol == other.protocol else _two_protocols(one, other)
         if reason:
-            out.find("contradiction", Severity.WARNING, max(one.lines[0], other.lines[0]), f"{reason} (lines {one.lines[0]} and {other.lines[0]})")
+            out.find(
+                "contradiction",
+                Severity.WARNING,
+                max(one.lines[0], other.lines[0]),
+                f"{reason} (lines {one.lines[0]} and {other.lines[0]})",
+            )
 
 
 def _meet(requirement: Proposed, service: Service) -> bool:
@@ -59,13 +73,26 @@ def _contradiction(one: Proposed, other: Proposed) -> str | None:
     """Why two rows of one protocol with ports in common cannot both be meant."""
     if not set(one.destinations) & set(other.destinations):
         reverse = (one.sources, one.destinations) == (other.destinations, other.sources) and one.ports == other.ports
-        if reverse and one.purpose and one.purpose.lower() == other.purpose.lower() and Constraint.BIDIRECTIONAL not in one.constraints:
+        if (
+            reverse
+            and one.purpose
+            and one.purpose.lower() == other.purpose.lower()
+            and Constraint.BIDIRECTIONAL not in one.constraints
+        ):
             return f"{_name(one)} runs in opposite directions in two rows with the same purpose"
         return None
     for closed, wide in ((one, other), (other, one)):
         if set(closed.constraints) & _CLOSED_OFF and _WIDE & set(wide.sources):
-            return f"{_name(one)} is kept from the internet in one row and open to {', '.join(sorted(_WIDE & set(wide.sources)))} in another"
-    same = one.ports == other.ports and one.sources == other.sources and one.destinations == other.destinations and one.icmp == other.icmp
+            return (
+                f"{_name(one)} is kept from the internet in one row and open to "
+                f"{', '.join(sorted(_WIDE & set(wide.sources)))} in another"
+            )
+    same = (
+        one.ports == other.ports
+        and one.sources == other.sources
+        and one.destinations == other.destinations
+        and one.icmp == other.icmp
+    )
     if same and one.ports and one.condition != other.condition and one.purpose.lower() == other.purpose.lower():
         return f"{_name(one)} is asked for twice with different conditions"
     return None
@@ -84,15 +111,23 @@ def annotate(page: Page, out: Drafts) -> None:
     """Findings about what the page leaves open and what other editions say."""
     from toolkit.spec.page import Prose, Table
 
-    words = " ".join(b.text if isinstance(b, Prose) else " ".join(row.text for row in b.rows) if isinstance(b, Table) else b.text for b in page.blocks)
+    words = " ".join(
+        b.text if isinstance(b, Prose) else " ".join(row.text for row in b.rows) if isinstance(b, Table) else b.text
+        for b in page.blocks
+    )
     by_port: dict[str, Proposed] = {}
     for one in out.requirements:
         if one.ports:
             by_port.setdefault(f"{one.protocol}/{one.ports}", one)
     _clients(out, by_port)
     for one in out.requirements:
-        if "smtp_server" in one.destinations and one.lines:
-            out.find("port_is_site_choice", Severity.INFO, one.lines[0], f"{one.ports} is what the page says; the port of the site's own SMTP server is the site's choice")
+        if "smtp_server" in one.destinations and one.lines and one.ports:
+            out.find(
+                "port_is_site_choice",
+                Severity.INFO,
+                one.lines[0],
+                f"{one.ports} is what the page says; the port of the site's own SMTP server is the site's choice",
+            )
     if {"tcp/9345", "tcp/6443"} <= by_port.keys():
         _rke2(out, by_port, words)
 
@@ -100,12 +135,17 @@ def annotate(page: Page, out: Drafts) -> None:
 def _clients(out: Drafts, by_port: dict[str, Proposed]) -> None:
     https = by_port.get("tcp/443")
     said = {"client", "any", "internet"}
-    if https and "load_balancer" in https.destinations and not any(said & set(one.sources) for one in out.requirements if one.ports == "443"):
+    if (
+        https
+        and "load_balancer" in https.destinations
+        and not any(said & set(one.sources) for one in out.requirements if one.ports == "443")
+    ):
         out.find(
             "client_access_unstated",
             Severity.INFO,
             https.lines[0],
-            "nothing says who may open 443 on the load balancer from outside; clients need it, but the page does not say so: decide",
+            "nothing says who may open 443 on the load balancer from outside; clients need it, but the "
+            "page does not say so: decide",
         )
 
 
@@ -123,6 +163,14 @@ def _rke2(out: Drafts, by_port: dict[str, Proposed], words: str) -> None:
             differ(key, f"RKE2's own list sends {key} to server nodes only; this page names every node")
     if re.search(r"\bcilium\b", words, re.IGNORECASE) and "tcp/4240" not in by_port:
         key = "udp/8472" if "udp/8472" in by_port else "tcp/6443"
-        differ(key, "RKE2's own list adds 4240/tcp and ICMP echo between nodes for Cilium's health checks; this page does not, so they are not added")
+        differ(
+            key,
+            "RKE2's own list adds 4240/tcp and ICMP echo between nodes for Cilium's health checks; "
+            "this page does not, so they are not added",
+        )
     if "temporary_registry" in by_port.get("tcp/30070", by_port["tcp/6443"]).destinations:
-        differ("tcp/30070", "other editions send 30070 to the server pool (2023.10) instead of a temporary registry pool; check the edition that is installed")
+        differ(
+            "tcp/30070",
+            "other editions send 30070 to the server pool (2023.10) instead of a temporary registry "
+            "pool; check the edition that is installed",
+        )

@@ -43,7 +43,9 @@ class Record:
         return next((cell for cell in self.cells.get(kind, ()) if cell.text), None)
 
 
-def records(table: Table, kinds: Sequence[Kind], context: Context, footnotes: Mapping[str, Footnote], title: str) -> Iterator[Record]:
+def records(
+    table: Table, kinds: Sequence[Kind], context: Context, footnotes: Mapping[str, Footnote], title: str
+) -> Iterator[Record]:
     """Records of a table in order; sub-headings between its rows narrow the context of those that follow."""
     above: dict[int, Cell] = {}
     inner = context
@@ -85,9 +87,13 @@ def _section(row: Row, kinds: Sequence[Kind], texts: set[str]) -> tuple[int, Cel
     return filled[0], cell
 
 
-def _record(row: Row, kinds: Sequence[Kind], above: dict[int, Cell], context: Context, header_marks: tuple[str, ...]) -> Record:
+def _record(
+    row: Row, kinds: Sequence[Kind], above: dict[int, Cell], context: Context, header_marks: tuple[str, ...]
+) -> Record:
     own = [row.cells[index] if index < len(row.cells) else Cell("", row.line) for index in range(len(kinds))]
-    key_missing = any((not cell.text or cell.merged) and kind not in _REMARKS for cell, kind in zip(own, kinds, strict=True))
+    key_missing = any(
+        (not cell.text or cell.merged) and kind not in _REMARKS for cell, kind in zip(own, kinds, strict=True)
+    )
     cells: dict[Kind, tuple[Cell, ...]] = {}
     lines = [row.line]
     marks: list[str] = list(header_marks)

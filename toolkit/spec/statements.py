@@ -8,7 +8,9 @@ from typing import Final
 
 from toolkit.spec.model import Constraint
 
-_SENTENCE: Final = re.compile(r"(?<=[a-z0-9)\]])[.!?](?=\s|[A-Z]|$)(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)|(?<=[a-z)]);\s", re.IGNORECASE)
+_SENTENCE: Final = re.compile(
+    r"(?<=[a-z0-9)\]])[.!?](?=\s|[A-Z]|$)(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)|(?<=[a-z)]);\s", re.IGNORECASE
+)
 _ABBREVIATION: Final = re.compile(r"\b(?:e\.g|i\.e|etc|vs|incl|approx|no)\.$", re.IGNORECASE)
 
 
@@ -27,22 +29,44 @@ def sentences(text: str) -> list[tuple[int, str]]:
     return [(at + len(one) - len(one.lstrip()), one.strip()) for at, one in found if one.strip(" .;")]
 
 
-_OUTSIDE: Final = r"(?:internet|public|publicly|outside world|world|external networks?|untrusted networks?|outside (?:the )?(?:network|cluster|organi[sz]ation|company)|externally)"
-_NOT: Final = r"(?:do not|don'?t|must not|should not|shouldn'?t|mustn'?t|never|cannot|can ?not|not|no|without|avoid|block(?:ed)?|den(?:y|ied)|clos(?:e|ed)|prohibit(?:ed)?|forbid(?:den)?|inaccessible|unreachable)"
-_NO_INTERNET: Final = re.compile(rf"\b{_NOT}\b[^.;]{{0,90}}\b{_OUTSIDE}\b|\bnon-?public\b|\bno_internet\b", re.IGNORECASE)
-_UNLIMITED: Final = re.compile(r"\bnot (?:only|require|need)\b|\bno internet (?:access|connection) (?:is )?(?:required|needed)", re.IGNORECASE)
+_OUTSIDE: Final = (
+    r"(?:internet|public|publicly|outside world|world|external networks?|untrusted networks?|"
+    r"outside (?:the )?(?:network|cluster|organi[sz]ation|company)|externally)"
+)
+_NOT: Final = (
+    r"(?:do not|don'?t|must not|should not|shouldn'?t|mustn'?t|never|cannot|can ?not|not|no|"
+    r"without|avoid|block(?:ed)?|den(?:y|ied)|clos(?:e|ed)|prohibit(?:ed)?|forbid(?:den)?|"
+    r"inaccessible|unreachable)"
+)
+_NO_INTERNET: Final = re.compile(
+    rf"\b{_NOT}\b[^.;]{{0,90}}\b{_OUTSIDE}\b|\bnon-?public\b|\bno_internet\b", re.IGNORECASE
+)
+_UNLIMITED: Final = re.compile(
+    r"\bnot (?:only|require|need)\b|\bno internet (?:access|connection) (?:is )?(?:required|needed)", re.IGNORECASE
+)
 _PRIVATE: Final = re.compile(
-    r"\bprivate (?:ips?|ipv4|addresses|address|networks?|subnets?|interfaces?|vlans?|links?|lan|ranges?)\b|\brfc ?1918\b|\bprivate[- ]only\b|\bprivately\b|"
-    r"\binternal (?:networks?|ips?|addresses|address|traffic|subnets?|use|access|communications?)[^.;]{0,12}\bonly\b|\bonly[^.;]{0,40}\b(?:internal|private) (?:networks?|ips?|address(?:es)?|subnets?)\b|^internal only$",
+    r"\bprivate (?:ips?|ipv4|addresses|address|networks?|subnets?|interfaces?|vlans?|links?|lan|"
+    r"ranges?)\b|\brfc ?1918\b|\bprivate[- ]only\b|\bprivately\b|"
+    r"\binternal (?:networks?|ips?|addresses|address|traffic|subnets?|use|access|"
+    r"communications?)[^.;]{0,12}\bonly\b|\bonly[^.;]{0,40}\b(?:internal|private) (?:networks?|"
+    r"ips?|address(?:es)?|subnets?)\b|^internal only$",
     re.IGNORECASE,
 )
-_NOT_PRIVATE: Final = re.compile(r"\b(?:not|no|without|or public|and public)\b[^.;]{0,30}\bprivate\b|\bprivate or public\b", re.IGNORECASE)
+_NOT_PRIVATE: Final = re.compile(
+    r"\b(?:not|no|without|or public|and public)\b[^.;]{0,30}\bprivate\b|\bprivate or public\b", re.IGNORECASE
+)
 _BOTH_WAYS: Final = re.compile(
-    r"\b(?:inbound|incoming|ingress)\b\s*(?:and|/|&|\+|,|as well as)\s*\b(?:outbound|outgoing|egress)\b|\b(?:outbound|outgoing|egress)\b\s*(?:and|/|&|\+|,)\s*\b(?:inbound|incoming|ingress)\b|"
-    r"\bbi-?directional(?:ly)?\b|\bboth (?:directions|ways)\b|\btwo-?way\b|\beither direction\b|\bin (?:and|/|&) out\b|\bin either direction\b|^in/out$",
+    r"\b(?:inbound|incoming|ingress)\b\s*(?:and|/|&|\+|,|as well as)\s*\b(?:outbound|outgoing|"
+    r"egress)\b|\b(?:outbound|outgoing|egress)\b\s*(?:and|/|&|\+|,)\s*\b(?:inbound|incoming|"
+    r"ingress)\b|"
+    r"\bbi-?directional(?:ly)?\b|\bboth (?:directions|ways)\b|\btwo-?way\b|\beither direction\b|"
+    r"\bin (?:and|/|&) out\b|\bin either direction\b|^in/out$",
     re.IGNORECASE,
 )
-_HEALTH: Final = re.compile(r"\bhealth[- ]?(?:checks?|checking|probes?|monitors?|monitoring)\b|\bliveness\b|\breadiness\b|\bhealthz\b", re.IGNORECASE)
+_HEALTH: Final = re.compile(
+    r"\bhealth[- ]?(?:checks?|checking|probes?|monitors?|monitoring)\b|\bliveness\b|\breadiness\b|\bhealthz\b",
+    re.IGNORECASE,
+)
 
 
 def both_ways(text: str) -> bool:
@@ -64,7 +88,9 @@ def constraints(text: str, *, balancer: bool) -> tuple[Constraint, ...]:
     """Constraints that a text states; health checks only count where the load balancer is the source."""
     found = {
         Constraint.NO_INTERNET: forbids_internet(text),
-        Constraint.PRIVATE_ONLY: any(_PRIVATE.search(one) and not _NOT_PRIVATE.search(one) for _, one in sentences(text)),
+        Constraint.PRIVATE_ONLY: any(
+            _PRIVATE.search(one) and not _NOT_PRIVATE.search(one) for _, one in sentences(text)
+        ),
         Constraint.BIDIRECTIONAL: both_ways(text),
         Constraint.HEALTH_CHECK: balancer and speaks_of_health(text),
     }
@@ -72,22 +98,45 @@ def constraints(text: str, *, balancer: bool) -> tuple[Constraint, ...]:
 
 
 _LOCAL: Final = re.compile(
-    r"\b(?:localhost|loopback|127\.0\.0\.1)\b[^.;]{0,30}\bonly\b|\bonly[^.;]{0,50}\b(?:localhost|loopback|127\.0\.0\.1|local host|local machine)\b|"
-    r"\b(?:binds?|bound|listen(?:s|ing)?)\b[^.;]{0,30}\b(?:to|on)\b[^.;]{0,20}\b(?:localhost|loopback|127\.0\.0\.1)\b|\bloopback (?:interface|address|traffic)\b|^\W*(?:localhost|loopback)\W*$|"
-    r"\blocal(?:ly)? only\b|\bonly locally\b|\b(?:within|inside|internal to) the (?:same )?(?:host|node|pod|machine)\b|\bon the same host only\b|"
-    r"\bnever leaves the (?:host|node|machine)\b|\bdoes not leave the (?:host|node|machine)\b|\bnot reachable from (?:other|outside the) (?:hosts?|nodes?|machines?)\b",
+    r"\b(?:localhost|loopback|127\.0\.0\.1)\b[^.;]{0,30}\bonly\b|"
+    r"\bonly[^.;]{0,50}\b(?:localhost|loopback|127\.0\.0\.1|local host|local machine)\b|"
+    r"\b(?:binds?|bound|listen(?:s|ing)?)\b[^.;]{0,30}\b(?:to|on)\b[^.;]{0,20}\b(?:localhost|"
+    r"loopback|127\.0\.0\.1)\b|\bloopback (?:interface|address|traffic)\b|^\W*(?:localhost|"
+    r"loopback)\W*$|"
+    r"\blocal(?:ly)? only\b|\bonly locally\b|\b(?:within|inside|internal to) the (?:same "
+    r")?(?:host|node|pod|machine)\b|\bon the same host only\b|"
+    r"\bnever leaves the (?:host|node|machine)\b|\bdoes not leave the (?:host|node|machine)\b|"
+    r"\bnot reachable from (?:other|outside the) (?:hosts?|nodes?|machines?)\b",
     re.IGNORECASE,
 )
 _BLOCKED: Final = re.compile(
-    r"^\W*(?:blocked|block|closed|close|den(?:y|ied)|drop(?:ped)?|reject(?:ed)?|forbidden|prohibited|disabled|not used|unused|not (?:needed|required|exposed|open(?:ed)?|applicable)|deprecated|removed|obsolete|reserved|do not open|do not use|never open|none|no|no longer used)\W*$|"
-    r"\b(?:must|should|has to|have to|needs? to|is to|are to|can|may) (?:be |remain |stay |always be |be kept |be left )(?:blocked|closed|denied|dropped|rejected|disabled|shut)\b|"
-    r"\b(?:keep|leave) (?:this |the |these |it |them )?(?:ports? )?(?:closed|blocked)\b|\b(?:must|should) (?:not|never) be (?:open(?:ed)?|allowed|exposed|used|reachable|accessible)\b(?! (?:to|from|on|outside|by|in|unless|for))|"
-    r"\b(?:do not|don't|never) (?:open|use|expose|allow) (?:this |the |these )?(?:ports?|traffic|it)?\s*(?:[.!;,]|$|in the firewall|on the firewall|as |at all|any)|\b(?:is|are|gets?) (?:always |now )?(?:blocked|dropped|denied|closed|disabled)(?: by default)?\b(?! (?:from|for|to|by the|on the|unless|until|if))|"
-    r"\bblock (?:this|these|the) (?:ports?|traffic)\b(?! (?:from|to))|\bnot exposed\b(?! (?:to the (?:internet|public)|publicly))|\bno (?:firewall )?(?:rule|opening|access|network access|connectivity|inbound access)s? (?:is |are )?(?:needed|required|necessary)\b|"
-    r"\b(?:does|do|need) not (?:need|have|require)? ?(?:to be )?(?:open(?:ed|ing)?|exposed?)\b|\bneed not be open\b|\bno longer (?:used|needed|required|in use)\b|\breserved (?:for future|by|and not)\b|\bnot (?:currently )?(?:in use|used|needed|required)\b(?! (?:if|when|unless|for|in|on|with|by|to))|\bnothing (?:needs|has) to be opened\b",
+    r"^\W*(?:blocked|block|closed|close|den(?:y|ied)|drop(?:ped)?|reject(?:ed)?|forbidden|"
+    r"prohibited|disabled|not used|unused|not (?:needed|required|exposed|open(?:ed)?|"
+    r"applicable)|deprecated|removed|obsolete|reserved|do not open|do not use|never open|none|"
+    r"no|no longer used)\W*$|"
+    r"\b(?:must|should|has to|have to|needs? to|is to|are to|can|may) (?:be |remain |stay |"
+    r"always be |be kept |be left )(?:blocked|closed|denied|dropped|rejected|disabled|shut)\b|"
+    r"\b(?:keep|leave) (?:this |the |these |it |them )?(?:ports? )?(?:closed|blocked)\b|"
+    r"\b(?:must|should) (?:not|never) be (?:open(?:ed)?|allowed|exposed|used|reachable|"
+    r"accessible)\b(?! (?:to|from|on|outside|by|in|unless|for))|"
+    r"\b(?:do not|don't|never) (?:open|use|expose|allow) (?:this |the |these )?(?:ports?|"
+    r"traffic|it)?\s*(?:[.!;,]|$|in the firewall|on the firewall|as |at all|any)|\b(?:is|are|"
+    r"gets?) (?:always |now )?(?:blocked|dropped|denied|closed|disabled)(?: by default)?\b(?! "
+    r"(?:from|for|to|by the|on the|unless|until|if))|"
+    r"\bblock (?:this|these|the) (?:ports?|traffic)\b(?! (?:from|to))|\bnot exposed\b(?! (?:to "
+    r"the (?:internet|public)|publicly))|\bno (?:firewall )?(?:rule|opening|access|network "
+    r"access|connectivity|inbound access)s? (?:is |are )?(?:needed|required|necessary)\b|"
+    r"\b(?:does|do|need) not (?:need|have|require)? ?(?:to be )?(?:open(?:ed|ing)?|exposed?)\b|"
+    r"\bneed not be open\b|\bno longer (?:used|needed|required|in use)\b|\breserved (?:for "
+    r"future|by|and not)\b|\bnot (?:currently )?(?:in use|used|needed|required)\b(?! (?:if|when|"
+    r"unless|for|in|on|with|by|to))|\bnothing (?:needs|has) to be opened\b",
     re.IGNORECASE,
 )
-_DENYING: Final = re.compile(r"^(?:den(?:y|ied)|block(?:ed)?|drop(?:ped)?|reject(?:ed)?|closed?|disabled?|forbidden|prohibited|no|none|not allowed|not permitted|off|✗|✘|❌|×)$", re.IGNORECASE)
+_DENYING: Final = re.compile(
+    r"^(?:den(?:y|ied)|block(?:ed)?|drop(?:ped)?|reject(?:ed)?|closed?|disabled?|forbidden|"
+    r"prohibited|no|none|not allowed|not permitted|off|✗|✘|❌|\u00d7)$",
+    re.IGNORECASE,
+)
 
 
 def asks_for_nothing(text: str) -> str | None:
@@ -106,9 +155,15 @@ def denies(text: str) -> bool:
 
 
 _CLOSED_TABLE: Final = re.compile(
-    r"\b(?:blocked|closed|forbidden|prohibited|denied|reserved|loopback|unused|deprecated) ports?\b|\bports? (?:that |which |to )?(?:must |should |shall |are |is |have to |be |remain |stay |are to )*(?:blocked?|closed?|den(?:y|ied)|forbidden|reserved|never be open(?:ed)?|not be (?:used|open(?:ed)?|exposed)|kept closed)\b(?! (?:from|to|for|on))|"
-    r"\b(?:do not|don't|never|must not|should not|keep|avoid)\b[^.:]{0,60}\b(?:open|use|using|opening|allow|closed)\b[^.:]{0,40}\bports?\b|\bports? (?:is|are)? ?(?:only )?(?:used|bound|listening)? ?(?:on|to|over) (?:the )?(?:loopback|localhost)\b|"
-    r"\bports?\b[^.:]{0,60}\b(?:must|should|shall) (?:not|never) be (?:open(?:ed)?|used|exposed|allowed)\b|\b(?:loopback|localhost|local)[- ]only\b",
+    r"\b(?:blocked|closed|forbidden|prohibited|denied|reserved|loopback|unused|deprecated) "
+    r"ports?\b|\bports? (?:that |which |to )?(?:must |should |shall |are |is |have to |be |"
+    r"remain |stay |are to )*(?:blocked?|closed?|den(?:y|ied)|forbidden|reserved|never be "
+    r"open(?:ed)?|not be (?:used|open(?:ed)?|exposed)|kept closed)\b(?! (?:from|to|for|on))|"
+    r"\b(?:do not|don't|never|must not|should not|keep|avoid)\b[^.:]{0,60}\b(?:open|use|using|"
+    r"opening|allow|closed)\b[^.:]{0,40}\bports?\b|\bports? (?:is|are)? ?(?:only )?(?:used|"
+    r"bound|listening)? ?(?:on|to|over) (?:the )?(?:loopback|localhost)\b|"
+    r"\bports?\b[^.:]{0,60}\b(?:must|should|shall) (?:not|never) be (?:open(?:ed)?|used|exposed|"
+    r"allowed)\b|\b(?:loopback|localhost|local)[- ]only\b",
     re.IGNORECASE,
 )
 
@@ -132,31 +187,100 @@ class Condition:
     @property
     def text(self) -> str | None:
         """The condition as text, None where there is none."""
-        order = sorted(self.terms, key=lambda term: (_ORDER.index(term) if term in _ORDER else 0))
+        order = sorted(self.terms, key=lambda term: _ORDER.index(term) if term in _ORDER else 0)
         return " and ".join((*order, *self.words)) or None
 
 
 _PHASES: Final = (
-    (r"\b(?:during|at|for the duration of|only (?:for|in|at|needed for|needed during|used during)|while)\b[^.;]{0,30}\binstall(?:ation|ing)?s?\b[^.;]{0,20}\b(?:and|or|/|&|,)[^.;]{0,12}\bupgrad(?:e|es|ing)\b", "phase in (install, upgrade)"),
-    (r"\b(?:during|only (?:for|in|at|needed for|needed during|used during)|at)\b[^.;]{0,20}\bupgrad(?:e|es|ing)\b", "phase == 'upgrade'"),
-    (r"\b(?:during|only (?:for|at|needed for|needed during|used during)|at)\b[^.;]{0,25}\b(?:installation|install|setup)(?: (?:time|phase))?\b(?! (?:machine|host|server|media|package|director|path))", "phase == 'install'"),
-    (r"\bafter (?:the )?(?:installation|install)\b[^.;]{0,20}\bonly\b|\bonly after (?:the )?installation\b", "phase == 'steady'"),
+    (
+        (
+            r"\b(?:during|at|for the duration of|only (?:for|in|at|needed for|needed during|used "
+            r"during)|while)\b[^.;]{0,30}\binstall(?:ation|ing)?s?\b[^.;]{0,20}\b(?:and|or|/|&|"
+            r",)[^.;]{0,12}\bupgrad(?:e|es|ing)\b"
+        ),
+        "phase in (install, upgrade)",
+    ),
+    (
+        r"\b(?:during|only (?:for|in|at|needed for|needed during|used during)|at)\b[^.;]{0,20}\bupgrad(?:e|es|ing)\b",
+        "phase == 'upgrade'",
+    ),
+    (
+        (
+            r"\b(?:during|only (?:for|at|needed for|needed during|used during)|"
+            r"at)\b[^.;]{0,25}\b(?:installation|install|setup)(?: (?:time|phase))?\b(?! (?:machine|host|"
+            r"server|media|package|director|path))"
+        ),
+        "phase == 'install'",
+    ),
+    (
+        r"\bafter (?:the )?(?:installation|install)\b[^.;]{0,20}\bonly\b|\bonly after (?:the )?installation\b",
+        "phase == 'steady'",
+    ),
 )
 _OFFLINE: Final = r"(?:offline|off-line|air-?\s?gapp?ed|disconnected)"
 _SETTINGS: Final[tuple[tuple[str, str], ...]] = (
-    (rf"\b(?:not|non)[- ](?:in |for )?{_OFFLINE}\b|\b(?:online|connected|internet-connected)[- ](?:installations?|deployments?|environments?|mode|only|installs?)\b", "not offline"),
-    (rf"\b{_OFFLINE}\b(?: (?:\w+ ){{0,2}}(?:installations?|deployments?|environments?|installs?|mode|set-?ups?|only|upgrades?|clusters?|sites?|use|scenarios?|networks?|systems?))?", "offline"),
-    (r"\bexternal (?:\w+ )?(?:registry|registries)\b[^.;]{0,15}\b(?:is|are|was) (?:not |un)(?:available|used|configured|present|provided)|\b(?:without|no) (?:an )?external (?:\w+ )?registry\b|\bexternal (?:\w+ )?registry (?:isn'?t|is missing)|\bdo(?:es)? not (?:have|use) an? external (?:\w+ )?registry\b|\bnot using an? external (?:\w+ )?registry", "not external_registry"),
+    (
+        (
+            rf"\b(?:not|non)[- ](?:in |for )?{_OFFLINE}\b|\b(?:online|connected|internet-connected)[- "
+            rf"](?:installations?|deployments?|environments?|mode|only|installs?)\b"
+        ),
+        "not offline",
+    ),
+    (
+        (
+            rf"\b{_OFFLINE}\b(?: (?:\w+ ){{0,2}}(?:installations?|deployments?|environments?|installs?|"
+            rf"mode|set-?ups?|only|upgrades?|clusters?|sites?|use|scenarios?|networks?|systems?))?"
+        ),
+        "offline",
+    ),
+    (
+        (
+            r"\bexternal (?:\w+ )?(?:registry|registries)\b[^.;]{0,15}\b(?:is|are|was) (?:not |"
+            r"un)(?:available|used|configured|present|provided)|\b(?:without|no) (?:an )?external "
+            r"(?:\w+ )?registry\b|\bexternal (?:\w+ )?registry (?:isn'?t|is missing)|\bdo(?:es)? not "
+            r"(?:have|use) an? external (?:\w+ )?registry\b|\bnot using an? external (?:\w+ )?registry"
+        ),
+        "not external_registry",
+    ),
     (r"\b(?:if|when|with|using|where|in case)\b[^.;]{0,40}\bexternal (?:\w+ )?registry\b", "external_registry"),
-    (r"\bdirect(?:ly)? (?:connection|connections|connect(?:ing|ed|s)?|access(?:ing|es|ed)?)\b[^.;]{0,30}\b(?:kube(?:rnetes)?|kerberos|k8s)[- ]?api\b|\bdirect (?:kube(?:rnetes)?|k8s)[- ]?api (?:access|connections?)\b", "direct_kube_api"),
+    (
+        (
+            r"\bdirect(?:ly)? (?:connection|connections|connect(?:ing|ed|s)?|access(?:ing|es|"
+            r"ed)?)\b[^.;]{0,30}\b(?:kube(?:rnetes)?|kerberos|k8s)[- ]?api\b|\bdirect "
+            r"(?:kube(?:rnetes)?|k8s)[- ]?api (?:access|connections?)\b"
+        ),
+        "direct_kube_api",
+    ),
 )
-_ORDER: Final = ["offline", "not offline", "external_registry", "not external_registry", "direct_kube_api", *(term for _, term in _PHASES)]
+_ORDER: Final = [
+    "offline",
+    "not offline",
+    "external_registry",
+    "not external_registry",
+    "direct_kube_api",
+    *(term for _, term in _PHASES),
+]
 _CLAUSE: Final = re.compile(
-    r"(?<![\w-])(?P<clause>(?:(?:only )?(?:if|when|whenever|unless|in case|provided(?: that)?)\b|only (?:for|with|in|on)\b|only (?:required|needed|necessary|used|applicable|relevant) (?:for|with|in|by|on)\b|(?:required|needed|necessary|used|applicable|applies|relevant) only (?:for|with|in|by|on)\b|(?<=^)for [^.;]{3,40}\bonly\b|(?:required|needed|necessary) for (?=[^.;]* (?:deployments?|installations?|mode|environments?|set-?ups?|clusters|configurations?)\b)|optional\b(?: for| if| when)?)[^.;()]*)",
+    r"(?<![\w-])(?P<clause>(?:(?:only )?(?:if|when|whenever|unless|in case|provided(?: that)?)\b|"
+    r"only (?:for|with|in|on)\b|only (?:required|needed|necessary|used|applicable|relevant) "
+    r"(?:for|with|in|by|on)\b|(?:required|needed|necessary|used|applicable|applies|relevant) "
+    r"only (?:for|with|in|by|on)\b|(?<=^)for [^.;]{3,40}\bonly\b|(?:required|needed|necessary) "
+    r"for (?=[^.;]* (?:deployments?|installations?|mode|environments?|set-?ups?|clusters|"
+    r"configurations?)\b)|optional\b(?: for| if| when)?)[^.;()]*)",
     re.IGNORECASE,
 )
-_EMPTY_CLAUSE: Final = re.compile(r"\b(?:firewalls?)\b.*\b(?:set up|enabled|used|configured|in use|installed|exists?|have|running)\b|\byou (?:have|use|run|set up) (?:a |any )?firewall|^(?:when|if) (?:you |we )?(?:are )?(?:install|deploy|set up|setting up|configur|plan)\w*\b", re.IGNORECASE)
-_PURPOSE_CLAUSE: Final = re.compile(r"^(?:when|whenever|if) (?:a |an |the |pods?|nodes?|users?|clients?|agents?|it|they)\b.*\b(?:starts?|joins?|join|crash\w*|fails?|logs? in|boots?|connects?)\b", re.IGNORECASE)
+_EMPTY_CLAUSE: Final = re.compile(
+    r"\b(?:firewalls?)\b.*\b(?:set up|enabled|used|configured|in use|installed|exists?|have|"
+    r"running)\b|\byou (?:have|use|run|set up) (?:a |any )?firewall|\botherwise\b|\b(?:noted|"
+    r"stated|indicated|specified|mentioned)$|^(?:when|if) (?:you |we )?(?:are )?(?:install|"
+    r"deploy|set up|setting up|configur|plan)\w*\b",
+    re.IGNORECASE,
+)
+_PURPOSE_CLAUSE: Final = re.compile(
+    r"^(?:when|whenever|if) (?:a |an |the |pods?|nodes?|users?|clients?|agents?|it|"
+    r"they)\b.*\b(?:starts?|joins?|join|crash\w*|fails?|logs? in|boots?|connects?)\b",
+    re.IGNORECASE,
+)
 
 
 def condition(text: str, *, whole: bool = False) -> Condition:
@@ -182,9 +306,20 @@ def _of_sentence(sentence: str, *, whole: bool) -> Condition:
         rest = re.sub(phase[0], " ⁂ ", rest, flags=re.IGNORECASE)
     clause = _CLAUSE.search(rest)
     words: tuple[str, ...] = ()
-    if clause and "⁂" not in clause["clause"] and not _EMPTY_CLAUSE.search(clause["clause"]) and not _PURPOSE_CLAUSE.search(clause["clause"]):
+    if (
+        clause
+        and "⁂" not in clause["clause"]
+        and not _EMPTY_CLAUSE.search(clause["clause"])
+        and not _PURPOSE_CLAUSE.search(clause["clause"])
+    ):
         words = (_clause_words(clause["clause"]),)
-    elif whole and not terms and not re.fullmatch(r"\W*|always|yes|required|mandatory|all|any|none|no|-", sentence.strip(" ."), re.IGNORECASE):
+    elif (
+        whole
+        and not terms
+        and not re.fullmatch(
+            r"\W*|always|yes|required|mandatory|all|any|none|no|-", sentence.strip(" ."), re.IGNORECASE
+        )
+    ):
         words = (" ".join(sentence.split()).strip(" .,"),)
     return Condition(tuple(terms), words)
 
@@ -197,10 +332,27 @@ def _clause_words(clause: str) -> str:
     return flat.strip(" ,:")
 
 
-_BETWEEN: Final = re.compile(r"\b(?:between|among)\s+(?P<a>[^.,;]+?)(?:\s+and\s+(?P<b>[^.,;]+?))?(?=\s+(?:must|should|has|have|is|are|needs?|over|via|on|using|for|in order|through|in|within|of|only|when|if)\b|[.,;)]|$)", re.IGNORECASE)
-_FORWARDED: Final = re.compile(r"\b(?:forwarded|redirected|routed|sent|directed|relayed|delivered|proxied|load[- ]balanced)\s+to\s+(?P<to>[^.,;()]+)", re.IGNORECASE)
-_FROM: Final = re.compile(r"\b(?:in|out)bound(?: and (?:in|out)bound)? (?:connectivity|access|traffic|connections?) from\s+(?P<from>[^.;()]+)", re.IGNORECASE)
-_NODE_TO_NODE: Final = re.compile(r"\b(?:inter-?node|node[- ]to[- ]node|intra-?cluster|cluster[- ]internal|inter-?cluster-?node|between (?:all |the |cluster )?nodes|peer[- ]to[- ]peer)\b", re.IGNORECASE)
+_BETWEEN: Final = re.compile(
+    r"\b(?:between|among)\s+(?P<a>[^.,;]+?)(?:\s+and\s+(?P<b>[^.,;]+?))?(?=\s+(?:must|should|"
+    r"has|have|is|are|needs?|over|via|on|using|for|in order|through|in|within|of|only|when|if)\b|"
+    r"[.,;)]|$)",
+    re.IGNORECASE,
+)
+_FORWARDED: Final = re.compile(
+    r"\b(?:forwarded|redirected|routed|sent|directed|relayed|delivered|proxied|load[- "
+    r"]balanced)\s+to\s+(?P<to>[^.,;()]+)",
+    re.IGNORECASE,
+)
+_FROM: Final = re.compile(
+    r"\b(?:in|out)bound(?: and (?:in|out)bound)? (?:connectivity|access|traffic|connections?) "
+    r"from\s+(?P<from>[^.;()]+)",
+    re.IGNORECASE,
+)
+_NODE_TO_NODE: Final = re.compile(
+    r"\b(?:inter-?node|node[- ]to[- ]node|intra-?cluster|cluster[- ]internal|"
+    r"inter-?cluster-?node|between (?:all |the |cluster )?nodes|peer[- ]to[- ]peer)\b",
+    re.IGNORECASE,
+)
 
 
 def between(text: str) -> tuple[str, str] | None:

@@ -40,8 +40,7 @@ def is_rule(line: str) -> bool:
 def split(line: str) -> list[str]:
     """Texts of the cells of a line, outer pipes taken off, escaped pipes put back."""
     text = line.strip()
-    if text.startswith("|"):
-        text = text[1:]
+    text = text.removeprefix("|")
     if re.search(r"(?<!\\)\|$", text):
         text = text[:-1]
     return [part.replace("\\|", "|").strip() for part in re.split(r"(?<!\\)\|", text)]

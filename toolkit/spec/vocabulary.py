@@ -11,13 +11,21 @@ from typing import Final
 
 # Words in front of a role that say nothing about who it is.
 _FILLERS: Final = (
-    r"(?:the|a|an|all|any|every|each|both|other|your|our|existing|additional|remote|external|internal|individual|these|those|of|"
-    r"one|single|new|joining|cluster|clustered|kubernetes|k8s|k3s|rke2|rke|openshift|automation suite|high[- ]availability|ha|"
-    r"linux|windows|virtual|physical|remaining|peer|local|registered|target|source|destination|primary|secondary|standby|active|"
+    r"(?:the|a|an|all|any|every|each|both|other|your|our|existing|additional|remote|external|"
+    r"internal|individual|these|those|of|"
+    r"one|single|new|joining|cluster|clustered|kubernetes|k8s|k3s|rke2|rke|openshift|automation "
+    r"suite|high[- ]availability|ha|"
+    r"linux|windows|virtual|physical|remaining|peer|local|registered|target|source|destination|"
+    r"primary|secondary|standby|active|"
     r"configured|authorized|authorised|trusted|corporate|company|on-?prem(?:ises)?|organi[sz]ation'?s?)"
 )
-_HOSTS: Final = r"(?:nodes?|hosts?|machines?|servers?|vms?|instances?|members?|systems?|computers?|boxe?s?|workstations?|pcs?)"
-_CLUSTER: Final = r"(?: (?:in|of|within|inside|from|on|across) (?:a|an|the|your|each|this) (?:\w+ )?(?:cluster|deployment|installation))?"
+_HOSTS: Final = (
+    r"(?:nodes?|hosts?|machines?|servers?|vms?|instances?|members?|systems?|computers?|boxe?s?|workstations?|pcs?)"
+)
+_CLUSTER: Final = (
+    r"(?: (?:in|of|within|inside|from|on|across) (?:a|an|the|your|each|this) (?:\w+ "
+    r")?(?:cluster|deployment|installation))?"
+)
 
 
 def _whole(*alternatives: str) -> re.Pattern[str]:
@@ -27,11 +35,17 @@ def _whole(*alternatives: str) -> re.Pattern[str]:
 
 # Role -> what a party must be called, fillers aside. The order decides.
 _ROLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
-    ("temporary_registry", _whole(r"temp(?:orary)? (?:\w+ )?registry(?: (?:pool|server|host|machine|node)s?)?", r"temp(?:orary)? registries")),
+    (
+        "temporary_registry",
+        _whole(
+            r"temp(?:orary)? (?:\w+ )?registry(?: (?:pool|server|host|machine|node)s?)?", r"temp(?:orary)? registries"
+        ),
+    ),
     (
         "install_machine",
         _whole(
-            r"(?:machine|host|computer|server|workstation|node|system|vm)\b.*\b(?:trigger|run|start|launch|execut|perform|initiat|driv|carr)\w*\b.*\b(?:install|upgrad|deploy|setup)\w*.*",
+            r"(?:machine|host|computer|server|workstation|node|system|vm)\b.*\b(?:trigger|run|start|"
+            r"launch|execut|perform|initiat|driv|carr)\w*\b.*\b(?:install|upgrad|deploy|setup)\w*.*",
             rf"(?:install|installer|installation|installing|deployment|deployer|setup|provisioning)[- ]{_HOSTS}",
             r"installer",
             r"(?:machine|host|computer|server) (?:from which|where|on which|that|which) .*\binstall\w*.*",
@@ -40,7 +54,8 @@ _ROLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     (
         "load_balancer",
         _whole(
-            r"(?:\w+ )?load[- ]?balanc(?:er|ers|ing)(?: (?:vips?|nodes?|hosts?|machines?|servers?|address(?:es)?|frontends?|pool|virtual (?:ip|server|address)(?:e?s)?))?(?: \(?l?7?\)?)?",
+            r"(?:\w+ )?load[- ]?balanc(?:er|ers|ing)(?: (?:vips?|nodes?|hosts?|machines?|servers?|"
+            r"address(?:es)?|frontends?|pool|virtual (?:ip|server|address)(?:e?s)?))?(?: \(?l?7?\)?)?",
             r"lbs?",
             r"[nae]lbs?",
             r"(?:cluster |virtual )?vips?",
@@ -54,7 +69,9 @@ _ROLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
         _whole(
             r"jump[- ]?(?:servers?|hosts?|box(?:es)?|machines?|stations?|nodes?)",
             r"bastions?(?:[- ](?:hosts?|servers?|machines?|nodes?))?",
-            r"(?:admin|administrator|administrators?'?|administration|administrative|management|operator|operations) (?:workstations?|hosts?|machines?|pcs?|stations?|consoles?|computers?|servers?|jump host|laptops?)",
+            r"(?:admin|administrator|administrators?'?|administration|administrative|management|"
+            r"operator|operations) (?:workstations?|hosts?|machines?|pcs?|stations?|consoles?|"
+            r"computers?|servers?|jump host|laptops?)",
             r"administrators?|admins?|sysadmins?",
         ),
     ),
@@ -70,12 +87,23 @@ _ROLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     (
         "sql_server",
         _whole(
-            r"(?:ms |microsoft |azure )?sql(?: (?:servers?|databases?|instances?|hosts?|clusters?|database servers?))?(?: instances?)?",
-            r"(?:external )?(?:databases?|db|rdbms)(?:[- ](?:servers?|hosts?|machines?|nodes?|instances?|clusters?|systems?|tier|services?))?",
-            r"(?:postgres|postgresql|mysql|mariadb|mssql|oracle)(?: (?:databases?|db|servers?|instances?|hosts?|database servers?))*",
+            r"(?:ms |microsoft |azure )?sql(?: (?:servers?|databases?|instances?|hosts?|clusters?|"
+            r"database servers?))?(?: instances?)?",
+            r"(?:external )?(?:databases?|db|rdbms)(?:[- ](?:servers?|hosts?|machines?|nodes?|"
+            r"instances?|clusters?|systems?|tier|services?))?",
+            r"(?:postgres|postgresql|mysql|mariadb|mssql|oracle)(?: (?:databases?|db|servers?|"
+            r"instances?|hosts?|database servers?))*",
         ),
     ),
-    ("internet", _whole(r"(?:public )?internet", r"public networks?", r"(?:world|outside world|public)", r"internet (?:hosts?|users?|clients?)")),
+    (
+        "internet",
+        _whole(
+            r"(?:public )?internet",
+            r"public networks?",
+            r"(?:world|outside world|public)",
+            r"internet (?:hosts?|users?|clients?)",
+        ),
+    ),
     (
         "server",
         _whole(
@@ -100,7 +128,8 @@ _ROLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
             r"nodes?",
             r"clusters?(?:[- ](?:nodes?|hosts?|machines?|members?|servers?|vms?))?",
             r"(?:machines?|hosts?|members?|vms?)(?= (?:in|of|within))",
-            r"(?:nodes?|machines?|hosts?|members?|servers?|vms?) (?:in|of|within|inside) (?:the|a|an|each|this) cluster",
+            r"(?:nodes?|machines?|hosts?|members?|servers?|vms?) (?:in|of|within|inside) (?:the|a|an|"
+            r"each|this) cluster",
             r"everything in the cluster",
             r"node ips?|node network|node subnet|cluster network",
         ),
@@ -108,7 +137,9 @@ _ROLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     (
         "client",
         _whole(
-            r"(?:clients?|end[- ]?users?|users?|web|user'?s?|customers?)(?:[- ](?:machines?|pcs?|hosts?|workstations?|computers?|devices?|networks?|browsers?|laptops?|desktops?|clients?|systems?|traffic|subnets?))?",
+            r"(?:clients?|end[- ]?users?|users?|web|user'?s?|customers?)(?:[- ](?:machines?|pcs?|hosts?|"
+            r"workstations?|computers?|devices?|networks?|browsers?|laptops?|desktops?|clients?|"
+            r"systems?|traffic|subnets?))?",
             r"(?:web )?browsers?(?: of users| clients?)?",
             r"workstations?|desktops?|laptops?",
             r"users?' (?:browsers?|machines?|workstations?|devices?)",
@@ -123,9 +154,14 @@ _ROLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ),
 )
 _ALL_MACHINES: Final = re.compile(r"^(?:all|every|each|other)[- ](?:the )?(?:machines?|hosts?|vms?)$")
-_SELF: Final = re.compile(r"^(?:self|itself|themselves|same (?:host|node|machine|server|role)s?|each other|one another)$")
-_LOOPBACK: Final = re.compile(r"\b(?:localhost|loopback|127\.0\.0\.\d+)\b|^(?:local(?: only| host)?|::1|lo|same pod|within (?:the )?(?:host|node|pod))$")
-_NONE: Final = re.compile(r"^(?:[-–—.]+|n/?a|none|not applicable|nobody|no one|unspecified|\?|tbd)?$")
+_SELF: Final = re.compile(
+    r"^(?:self|itself|themselves|same (?:host|node|machine|server|role)s?|each other|one another)$"
+)
+_LOOPBACK: Final = re.compile(
+    r"\b(?:localhost|loopback|127\.0\.0\.\d+)\b|^(?:local(?: only| host)?|::1|lo|same pod|"
+    r"within (?:the )?(?:host|node|pod))$"
+)
+_NONE: Final = re.compile(r"^(?:[-\u2013\u2014.]+|n/?a|none|not applicable|nobody|no one|unspecified|\?|tbd)?$")
 _DITTO: Final = re.compile(r"^(?:\"|''|〃|”|ditto|same|same as above|as above|see above|idem)$")
 _STRONG: Final = re.compile(r"\s*(?:[,;\n]|\s/\s|\s\+\s|\s&\s|\s\|\s)\s*")
 _WEAK: Final = re.compile(r"\s*(?:,|/|&|\+|\band/or\b|\bas well as\b|\band\b|\bor\b|\bplus\b)\s*")
@@ -149,10 +185,11 @@ def parties(text: str, product: str = "") -> tuple[Party, ...]:
 
     `product` is the page's title: "Consul servers" on a page about Consul are servers.
     """
-    flat = text.strip().rstrip(".").strip()
+    # A cell may go on with sentences about the party that its first one names.
+    flat = re.split(r"(?<=[a-z)])\.\s+(?=[A-Z])", text.strip())[0].rstrip(".").strip()
     if _NONE.match(flat.lower()):
         return ()
-    whole = _role(flat, product)
+    whole = None if "\n" in flat else _role(flat, product)
     if whole:
         return (Party(whole),)
     found: list[Party] = []
@@ -173,17 +210,17 @@ def _piece(text: str, product: str) -> list[Party]:
     role = _role(text, product)
     if role:
         return [Party(role)]
-    if _ADDRESS.match(text):
-        return [Party(text, known=False)]
-    parts = [part for part in _WEAK.split(re.sub(r"\bn/a\b", "", text)) if part]
+    parts = [] if _ADDRESS.match(text) else [part for part in _WEAK.split(re.sub(r"\bn/a\b", "", text)) if part]
     if len(parts) > 1:
         # "server and agent nodes": the last word belongs to both.
         tail = parts[-1].split()[-1]
         roles = [_role(part, product) or _role(f"{part} {tail}", product) for part in parts]
-        if all(roles):
-            return [Party(role) for role in dict.fromkeys(roles) if role]
-        if any(roles) and all(len(part.split()) <= _MAX_WORDS for part in parts):
-            return [Party(role) if role else Party(_words(part), known=False) for role, part in zip(roles, parts, strict=True)]
+        short = all(len(part.split()) <= _MAX_WORDS for part in parts)
+        if all(roles) or (any(roles) and short):
+            return [
+                Party(role) if role else Party(_words(part), known=False)
+                for role, part in zip(roles, parts, strict=True)
+            ]
         if all(len(part.split()) <= 3 and part[0].isupper() for part in parts):  # noqa: PLR2004 - a list of names, no clause
             return [Party(_words(part), known=False) for part in parts]
     return [Party(_words(text), known=False)]
@@ -200,7 +237,9 @@ def role_of(text: str, product: str = "") -> str | None:
 
 
 def _role(text: str, product: str) -> str | None:
-    low = " ".join(re.sub(r"[“”\"'’]", "", text.lower()).replace("-", "-").split()).strip(" .:")
+    low = " ".join(re.sub(r"[“”\"'\u2019]", "", text.lower().replace("(s)", "s").replace("(es)", "es")).split()).strip(
+        " .:"
+    )
     bare = re.sub(r"\s*\([^)]*\)", "", low).strip()
     for candidate in dict.fromkeys((low, bare)):
         if not candidate:
@@ -218,14 +257,22 @@ def _role(text: str, product: str) -> str | None:
 
 
 _PRODUCT_SUFFIX: Final = (
-    ("server", re.compile(r"^(?P<name>[\w. -]+?) (?:server|master|control[- ]plane|controller) (?:nodes?|machines?|instances?)$")),
+    (
+        "server",
+        re.compile(
+            r"^(?P<name>[\w. -]+?) (?:server|master|control[- ]plane|controller) (?:nodes?|machines?|instances?)$"
+        ),
+    ),
     ("agent", re.compile(r"^(?P<name>[\w. -]+?) (?:agent|worker|compute) (?:nodes?|machines?|instances?)$")),
     ("server", re.compile(r"^(?P<name>[\w. -]+?) (?:servers?|masters?|controllers?)$")),
     ("agent", re.compile(r"^(?P<name>[\w. -]+?) (?:agents?|workers?)$")),
     ("client", re.compile(r"^(?P<name>[\w. -]+?) (?:clients?|users?)$")),
     ("node", re.compile(r"^(?P<name>[\w. -]+?) (?:nodes?|cluster nodes?|cluster members?|cluster|hosts?)$")),
 )
-_SERVICES: Final = re.compile(r"\b(?:dns|ntp|ldap|proxy|nfs|storage|log|syslog|monitoring|backup|time|file|web|mail|license|licence|metrics?|identity|image|registry|radius|auth\w*)\b")
+_SERVICES: Final = re.compile(
+    r"\b(?:dns|ntp|ldap|proxy|nfs|storage|log|syslog|monitoring|backup|time|file|web|mail|"
+    r"license|licence|metrics?|identity|image|registry|radius|auth\w*)\b"
+)
 
 
 def _of_product(text: str, product: str) -> str | None:
@@ -236,7 +283,7 @@ def _of_product(text: str, product: str) -> str | None:
         if found is None:
             continue
         names = found["name"].split()
-        if {"and", "or", "to"} & set(names):
+        if {"and", "or", "to", "node", "nodes", "server", "servers", "agent", "agents"} & set(names):
             return None
         named = bool(product) and all(re.search(rf"\b{re.escape(name)}\b", product) for name in names)
         if named and not _SERVICES.search(found["name"]):
@@ -254,7 +301,13 @@ _MENTION: Final[tuple[tuple[str, str], ...]] = (
     ("smtp_server", r"(?:smtp|mail|e-?mail)[- ](?:server|relay|gateway|host)s?"),
     ("sql_server", r"(?:sql|database|db|postgres(?:ql)?|mysql)[- ](?:server|host|instance)s?|\bdatabases\b"),
     ("agent", r"(?:agent|worker|compute)(?:[- ](?:node|machine|host)s?|s\b)|\b(?:agents?|workers?)\b"),
-    ("server", r"(?:control[- ]?plane|master|server|controller|manager)[- ](?:node|machine|host)s?|control[- ]?planes?\b|\bmasters\b|(?<!\w )\bservers?\b(?! (?:port|certificate|name))"),
+    (
+        "server",
+        (
+            r"(?:control[- ]?plane|master|server|controller|manager)[- ](?:node|machine|host)s?|"
+            r"control[- ]?planes?\b|\bmasters\b|(?<!\w )\bservers?\b(?! (?:port|certificate|name))"
+        ),
+    ),
     ("client", r"end[- ]?users?\b|\bclients?\b|\busers?\b|\bbrowsers?\b"),
     ("node", r"(?:all|every|each|cluster)[- ](?:the )?(?:machine|host)s?\b|\bnodes?\b|\bcluster members?\b"),
 )
@@ -262,7 +315,7 @@ _MENTION: Final[tuple[tuple[str, str], ...]] = (
 
 def mentions(text: str) -> tuple[str, ...]:
     """Roles that a sentence or heading mentions, in the order of the text; longer names win over words inside them."""
-    low = text.lower()
+    low = text.lower().replace("(s)", "s")
     spans: list[tuple[int, int, str]] = []
     for role, pattern in _MENTION:
         for found in re.finditer(pattern, low):
