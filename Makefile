@@ -9,6 +9,7 @@ demo: setup
 	$(BIN)/toolkit demo
 
 test: setup
+	$(BIN)/toolkit lab check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports

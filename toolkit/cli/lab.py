@@ -266,3 +266,13 @@ def _answer(rehearsal: Rehearsal, question: dict[str, Any]) -> dict[str, Any]:
         "certificate": None,
         "cells": wrong_cells(matrix),
     }
+
+
+@lab.command()
+def check() -> None:
+    """Say whether this machine can run a lab: programs, and the right to make namespaces (exit 1 with the remedy)."""
+    from toolkit.lab.namespaces import check_permission, check_programs
+
+    check_programs()
+    check_permission()
+    note("a lab can run here")

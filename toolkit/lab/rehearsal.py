@@ -74,7 +74,7 @@ class Rehearsal:
             path = STATE / f"{self.work.site.name}.clab.yml"
             write(self.work.site, path)
             self.plan = read(path)
-            self.lab = NetnsLab(self.plan, self.work.folder)
+            self.lab = NetnsLab(self.plan, self.work.site.folder)
             self.lab.__enter__()
             try:
                 self._begin()

@@ -1,9 +1,9 @@
-"""Paths -> vendor-neutral ACLs with scope, order and citations."""
+"""Flows and paths -> the policy of each device: permits where packets enter, then the scope's default."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from toolkit.errors import PolicyError
 from toolkit.flows import is_error_message
 from toolkit.net import (
     ANY_PORT,
-    ANY_SERVICE,
     ANYWHERE,
     ECHO_REQUEST,
     ICMP,
@@ -23,9 +22,10 @@ from toolkit.net import (
     PortRange,
     Service,
 )
-from toolkit.packets import Box
+from toolkit.policy.findings import device_findings, not_enforceable, path_findings
+from toolkit.policy.model import Ace, Acl, DevicePolicy, Requiredness
 from toolkit.site import Enforcement
-from toolkit.spec.model import Finding, Reply, Severity
+from toolkit.spec.model import Finding, Reply
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
@@ -35,78 +35,6 @@ if TYPE_CHECKING:
     from toolkit.paths import Path, PathFinder
     from toolkit.site import Site
     from toolkit.topology import Node, Topology
-
-
-@dataclass(frozen=True, slots=True)
-class Ace:
-    """One access control entry: what it matches is the product of its sources and destinations.
-
-    `established` matches TCP with ACK or RST set. `requirements` are the ids that the entry serves,
-    empty for the entries of the default. `comment` is what a device shows beside the entry.
-    """
-
-    action: Action
-    service: Service = ANY_SERVICE
-    sources: tuple[IPv4Network, ...] = (ANYWHERE,)
-    destinations: tuple[IPv4Network, ...] = (ANYWHERE,)
-    sport: PortRange = ANY_PORT
-    established: bool = False
-    requirements: tuple[str, ...] = ()
-    comment: str = ""
-    log: bool = False
-
-    def boxes(self) -> Iterator[Box]:
-        """The packets that it matches, one box per source and destination."""
-        for source in self.sources:
-            for destination in self.destinations:
-                yield Box.of(self.service, src=source, dst=destination, sport=self.sport, established=self.established)
-
-
-@dataclass(frozen=True, slots=True)
-class Acl:
-    """An ordered list of entries bound to one interface and direction of a device.
-
-    What no entry matches is none of our business: it is left to whatever else filters there.
-    """
-
-    name: str
-    device: str
-    interface: str
-    direction: Direction
-    entries: tuple[Ace, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Requiredness:
-    """What must pass an interface inwards: new packets (or all, on a stateless device), and answers.
-
-    `established` holds what a stateful device sees on known connections: both directions of a flow.
-    Each item is a box with the ids of the requirements that ask for it.
-    """
-
-    initiating: tuple[tuple[Box, tuple[str, ...]], ...] = ()
-    established: tuple[tuple[Box, tuple[str, ...]], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DevicePolicy:
-    """All that one device must enforce.
-
-    `acls` come in the order of the device's interfaces, one for each linked interface. `scope` is the
-    protected set as boxes: only packets inside it may ever be denied by us. `domains` maps an interface
-    to the destinations that leave by it (declared routes), for foreign rules that name an output interface.
-    """
-
-    device: str
-    platform: str
-    ownership: Ownership
-    stateful: bool
-    enforcement: Enforcement
-    prefix: str
-    acls: tuple[Acl, ...]
-    required: Mapping[str, Requiredness]
-    scope: tuple[Box, ...]
-    domains: Mapping[str, tuple[IPv4Network, ...]]
 
 
 SCOPE_COMMENT = "default deny: nothing on the page asks for this"
@@ -138,6 +66,7 @@ def build_policies(graph: FlowGraph, finder: PathFinder) -> tuple[dict[str, Devi
         )
         for node in site.topology.devices
     }
+    findings += device_findings(graph, tuple(policies.values()))
     return policies, tuple(dict.fromkeys(findings))
 
 
@@ -191,12 +120,14 @@ class _Collector:
         for source, destination in self._ends(flow):
             paths = self._paths(source, destination, flow)
             if not any(path.hops for path in paths):
-                yield _not_enforceable(flow, source, destination)
+                yield not_enforceable(flow, source, destination)
             for hop in {hop for path in paths for hop in path.hops}:
                 self._place(hop.device, hop.in_interface, forward, flow, initiating=True)
             if back is None:
                 continue
-            for hop in {hop for path in self._return(source, destination, flow) for hop in path.hops}:
+            answers = self._return(source, destination, flow)
+            yield from path_findings(flow, paths, answers, self.topology)
+            for hop in {hop for path in answers for hop in path.hops}:
                 self._place(hop.device, hop.in_interface, back, flow, initiating=False)
 
     def required(self, device: str, interface: str) -> Requiredness:
@@ -308,11 +239,3 @@ def _merge(site: Site, aces: Mapping[Ace, None]) -> Iterator[Ace]:
             merged = tuple(sorted(sources))
             note = f"{comment}, answers" if shape.sport != ANY_PORT else comment
             yield replace(shape, sources=merged, destinations=destinations, comment=note)
-
-
-def _not_enforceable(flow: Flow, source: str, destination: str) -> Finding:
-    return Finding(
-        code="not_enforceable",
-        severity=Severity.INFO,
-        message=f"{source} -> {destination} {flow.service}: no device is between them, so nothing can filter it",
-    )

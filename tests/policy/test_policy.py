@@ -1,0 +1,85 @@
+"""Policies of the reference site, and what they say about themselves."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+from toolkit.flows import build
+from toolkit.net import UDP, Action, Packet
+from toolkit.packets import Space
+from toolkit.paths import Hop, Path, PathFinder
+from toolkit.policy import build_policies
+from toolkit.policy.findings import path_findings
+from toolkit.site import load_site
+
+
+@pytest.fixture(scope="module")
+def built(reference):
+    return build_policies(build(reference), PathFinder(reference.topology))
+
+
+def test_every_linked_interface_has_one_inbound_acl(reference, built):
+    policies, _ = built
+    for node in reference.topology.devices:
+        assert [acl.interface for acl in policies[node.name].acls] == list(node.interfaces)
+
+
+def test_every_permit_cites_a_requirement_and_every_default_is_logged(built):
+    policies, _ = built
+    for policy in policies.values():
+        for acl in policy.acls:
+            for ace in acl.entries:
+                assert ace.comment
+                assert bool(ace.requirements) == (ace.action is Action.PERMIT)
+                assert ace.log == (ace.action is Action.DENY)
+
+
+def test_only_own_acls_end_with_a_deny(built):
+    policies, _ = built
+    denies = {name: any(e.action is Action.DENY for a in p.acls for e in a.entries) for name, p in policies.items()}
+    assert denies == {"leaf1": True, "leaf2": True, "fw1": False, "fw2": True}
+
+
+def test_monitor_permits_and_counts_what_enforce_denies(spoiled):
+    folder = spoiled("site.yaml", "enforcement: enforce", "enforcement: monitor")
+    site = load_site(folder)
+    policies, _ = build_policies(build(site), PathFinder(site.topology))
+    entries = [ace for policy in policies.values() for acl in policy.acls for ace in acl.entries]
+    assert {ace.action for ace in entries} == {Action.PERMIT}
+    assert any(ace.log and not ace.requirements for ace in entries)
+
+
+def test_the_scope_is_the_cluster_its_balancer_and_listed_ports_only(built):
+    space = Space()
+    scope = space.union(built[0]["fw2"].scope)
+    client, smtp, node = (IPv4Address(text) for text in ("10.20.0.10", "10.10.40.25", "10.10.1.11"))
+    assert Packet(client, node, 6, 50000, 9999) in scope
+    assert Packet(node, client, UDP, 50000, 53) in scope
+    assert Packet(client, smtp, 6, 50000, 587) in scope
+    assert Packet(client, smtp, 6, 50000, 25) not in scope
+
+
+def test_vxlan_expects_nothing_back_and_dns_does(built):
+    (acl,) = [acl for acl in built[0]["leaf1"].acls if acl.interface == "eth1"]
+    sports = {(ace.service.protocol, ace.sport.first) for ace in acl.entries if ace.action is Action.PERMIT}
+    assert (UDP, 8472) not in sports
+    back = [acl for acl in built[0]["leaf1"].acls if acl.interface == "eth3"]
+    assert (UDP, 53) in {(ace.service.protocol, ace.sport.first) for ace in back[0].entries}
+
+
+def test_what_cannot_be_judged_is_said(built):
+    codes = {finding.code for finding in built[1]}
+    assert {"ipv6_unfiltered", "established_exposure", "fragments_denied", "tunnel_not_policed"} <= codes
+    assert "asymmetric_stateful_path" not in codes
+
+
+def test_firewalls_on_different_paths_are_pointed_at(reference):
+    flow = build(reference).flows[-1]
+    one = Path("a", "b", (Hop("fw1", "eth1", "eth2"),))
+    other = Path("a", "b", (Hop("fw2", "eth1", "eth2"),))
+    back = Path("b", "a", (Hop("fw1", "eth2", "eth1"),))
+    assert not list(path_findings(flow, [one], [back], reference.topology))
+    (finding,) = path_findings(flow, [one, other], [back], reference.topology)
+    assert (finding.code, finding.severity) == ("asymmetric_stateful_path", "warning")
+    assert "fw1, fw2" in finding.message

@@ -1,0 +1,66 @@
+"""What cannot be enforced, or not proved, is said: one finding for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolkit.spec.model import Finding, Reply, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from toolkit.flows import Flow, FlowGraph
+    from toolkit.paths import Path
+    from toolkit.policy.model import DevicePolicy
+    from toolkit.topology import Topology
+
+
+def not_enforceable(flow: Flow, source: str, destination: str) -> Finding:
+    """A flow that no device is between."""
+    return _info(
+        "not_enforceable",
+        f"{source} -> {destination} {flow.service}: no device is between them, so nothing can filter it",
+    )
+
+
+def path_findings(flow: Flow, there: Sequence[Path], back: Sequence[Path], topology: Topology) -> Iterator[Finding]:
+    """Stateful firewalls that see only half of a connection drop the other half."""
+    ways = [{hop.device for hop in path.hops if topology.nodes[hop.device].stateful} for path in (*there, *back)]
+    if any(way != ways[0] for way in ways):
+        names = sorted(set().union(*ways))
+        yield Finding(
+            code="asymmetric_stateful_path",
+            severity=Severity.WARNING,
+            message=(
+                f"{flow.source.name} -> {flow.destination.name}: {', '.join(names)} are on different equal-cost paths, "
+                "or on one direction only; declare state synchronisation or symmetric hashing, or connections break"
+            ),
+        )
+
+
+def device_findings(graph: FlowGraph, policies: Sequence[DevicePolicy]) -> Iterator[Finding]:
+    """What holds for a device whatever its policy is."""
+    for policy in policies:
+        yield _info("ipv6_unfiltered", f"{policy.device}: IPv6 is neither filtered nor judged here")
+        if policy.stateful:
+            continue
+        yield _info(
+            "established_exposure",
+            f"{policy.device} is stateless: from a service's port a packet with ACK or RST passes without a "
+            "connection, a SYN does not",
+        )
+        yield _info(
+            "fragments_denied",
+            f"{policy.device} is stateless: non-initial fragments in scope are denied, since they carry no ports",
+        )
+    for flow in graph.role_flows:
+        if flow.reply is Reply.ONE_WAY:
+            yield _info(
+                "tunnel_not_policed",
+                f"{flow.source} -> {flow.destination} {flow.service} ({flow.requirement}) is a tunnel: what goes "
+                "through it, pod traffic for example, is not policed by devices outside",
+            )
+
+
+def _info(code: str, message: str) -> Finding:
+    return Finding(code=code, severity=Severity.INFO, message=message)
