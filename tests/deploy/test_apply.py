@@ -8,13 +8,11 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from tests.deploy.fleet import DEVICES, NEW, OLD
 from toolkit import deploy
 from toolkit.deploy.journal import lock
 from toolkit.errors import DeployError, DeviceError, LockedError, ProofError
 
-DEVICES = ("leaf1", "leaf2", "fw1", "fw2")
-OLD = "old rule\n"
-NEW = "new rule\nsecond rule\n"
 UNTOUCHED = dict.fromkeys(DEVICES, OLD)
 DONE = dict.fromkeys(DEVICES, NEW)
 
@@ -198,7 +196,9 @@ def test_one_apply_at_a_time_and_the_holder_is_named(fleet):
 
 def test_without_a_certificate_nothing_is_sent(fleet):
     plan = fleet.plan()
-    with pytest.raises(DeployError, match=f"has no lab certificate; rehearse it with: toolkit lab run --plan {plan.id}"):
+    with pytest.raises(
+        DeployError, match=f"has no lab certificate; rehearse it with: toolkit lab run --plan {plan.id}"
+    ):
         fleet.apply(plan, without_lab=False)
     assert fleet.filters() == UNTOUCHED
 

@@ -78,17 +78,14 @@ class Journal:
         """
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").split("\n")
+        # What follows the last line end was cut short by a crash; its step had not begun.
+        whole = self.path.read_bytes().split(b"\n")[:-1]
         found = []
-        for number, line in enumerate(lines, 1):
-            if not line:
-                continue
+        for number, line in enumerate(whole, 1):
             try:
                 body = json.loads(line)
                 found.append(Entry(body.pop("time"), body.pop("device"), body.pop("step"), body))
             except (ValueError, KeyError, AttributeError):
-                if number == len(lines):
-                    break  # cut short by a crash; its step had not begun
                 raise DeployError(f"{self.path}:{number}: cannot be read; the journal was damaged") from None
         return found
 
