@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
+
 from toolkit.flows import build
 from toolkit.net import UDP, Action, Packet
 from toolkit.packets import Space
