@@ -27,6 +27,7 @@ class Kind(StrEnum):
     SUBJECT = "subject"
     ACTION = "action"
     NEEDED = "needed"
+    OPTIONAL = "optional"
     CONDITION = "condition"
     NOTES = "notes"
     PURPOSE = "purpose"
@@ -80,6 +81,7 @@ _HEADERS: Final[tuple[tuple[str, Kind], ...]] = (
         r"^(?:action|rule action|allow ?/ ?deny|allow or deny|policy|verdict|permission|status|state|access)$",
         Kind.ACTION,
     ),
+    (r"^(?:is )?optional\??$", Kind.OPTIONAL),
     (
         r"^(?:required|needed|mandatory|optional)\??$|^required ?/ ?optional$|^(?:is )?(?:required|mandatory)\b.{0,3}$",
         Kind.NEEDED,

@@ -26,6 +26,7 @@ _ONE_WAY: Final = re.compile(r"\b(?:vxlan|geneve|overlay)\b", re.IGNORECASE)
 _ONE_WAY_PORTS: Final = frozenset({"4789", "6081", "8472"})
 _UDP_BY_HABIT: Final = re.compile(r"\b(?:vxlan|geneve|ntp|snmp|dhcp|tftp|wireguard|ike)\b", re.IGNORECASE)
 _NOBODY: Final = re.compile(r"^(?:none|nobody|no one|not applicable)$", re.IGNORECASE)
+_YES: Final = re.compile(r"^(?:yes|y|true|x|optional|\u2713|\u2714)$", re.IGNORECASE)
 _OPTIONAL: Final = re.compile(r"^(?:optional|no \(optional\)|recommended)$", re.IGNORECASE)
 CONSTRAINT_ORDER: Final = tuple(Constraint)
 
@@ -110,13 +111,10 @@ class _RowReader:
     def _nothing(self, ends: Ends) -> str | None:
         record = self._record
         action = record.cell(Kind.ACTION)
-        needed = record.cell(Kind.NEEDED)
         if record.context.closed_line is not None:
             return f"line {record.context.closed_line} wants these ports closed"
         if action and denies(action.flat):
             return f"its action is {action.flat!r}"
-        if needed and denies(needed.flat):
-            return f"it is marked {needed.flat!r} under what is required"
         if ends.local:
             return "it is for the host itself only"
         for kind in (Kind.DIRECTION, Kind.SOURCE, Kind.DESTINATION, Kind.PEER):
@@ -251,9 +249,12 @@ class _RowReader:
         inline = {name for entry in read.entries for name in entry.protocols} | set(read.portless)
         if inline and all(entry.protocols for entry in read.entries):
             return ()
-        if default and default_line is not None:
+        spoken = protocols.stated_in(f"{text} {record.text(Kind.NOTES, Kind.PURPOSE)}")
+        if default and default_line is not None and not spoken:
             self._lines.append(default_line)
             return (default,)
+        if default and spoken:
+            return spoken
         return self._guessed(read, text)
 
     def _guessed(self, read: PortCell, text: str) -> tuple[str, ...]:
@@ -327,8 +328,8 @@ class _RowReader:
         for text in (record.text(Kind.PURPOSE), record.text(Kind.NOTES), record.text(Kind.OTHER), *notes):
             found |= condition(text)
         found |= condition(record.text(Kind.CONDITION), whole=True)
-        needed = record.text(Kind.NEEDED)
-        found |= Condition((), (needed,)) if _OPTIONAL.match(needed) else condition(needed)
+        if not found.words and self._is_optional():
+            found |= Condition((), ("optional",))
         if found.words:
             self._find(
                 "condition_unknown",
@@ -337,6 +338,11 @@ class _RowReader:
                 f"kept as condition",
             )
         return found
+
+    def _is_optional(self) -> bool:
+        """Whether a column says that the row may be left out: `Required: no`, `Optional: yes`."""
+        needed, optional = self._record.text(Kind.NEEDED), self._record.text(Kind.OPTIONAL)
+        return denies(needed) or _OPTIONAL.match(needed) is not None or _YES.match(optional) is not None
 
     def _contradicts_itself(self, sources: tuple[str, ...], demanded: set[Constraint]) -> None:
         open_to = {"internet", "any"} & set(sources)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from toolkit.net import MAX_PORT
+from toolkit.net import MAX_OCTET, MAX_PORT
 
 _PROTOCOL: Final = r"tcp|udp|sctp"
 _TOKEN: Final = re.compile(
@@ -242,6 +242,7 @@ def icmp_kinds(port_text: str, other: str) -> tuple[str, ...]:
         typed = [(m[1], m[2] or m[3]) for m in _TYPE.finditer(text)]
         if not typed and text is port_text:
             typed = [(m[1], m[2]) for part in re.split(r"[,;]|\band\b", text) if (m := _PAIR.match(part.strip()))]
+        typed = [(kind, code) for kind, code in typed if int(kind) <= MAX_OCTET]
         if typed:
             return tuple(dict.fromkeys(_kind(kind, code) for kind, code in typed))
         names = [kind for part in re.split(r"[,;]|\band\b|\bor\b", text.lower()) for kind in _first_name(part)]
@@ -255,6 +256,7 @@ def _first_name(part: str) -> list[str]:
 
 
 def _kind(kind: str, code: str | None) -> str:
+    """Type and code as text; a type alone means its only code, or all of them."""
     if code is None or not code.isdecimal():
         return f"{kind}/0" if kind in _SINGLE_CODE else f"{kind}/*"
     return f"{kind}/{code}"

@@ -190,6 +190,12 @@ def _request(sentence: Sentence, around: Surroundings, out: Drafts) -> bool:
         prefix = "direct-kube-api" if "direct_kube_api" in said.terms else "outside"
         for port, stated in named:
             _add(out, sentence, prefix, port, stated, (("client",), ("node",)), (), said.text)
+        out.find(
+            "source_derived", Severity.INFO, sentence.line, "who is outside the cluster is not named; taken as client"
+        )
+        out.find(
+            "destination_derived", Severity.INFO, sentence.line, "whose port is exposed is not named; taken as node"
+        )
         return True
     ends = _ends(text, around.title)
     if ends is None:

@@ -40,6 +40,7 @@ _WORD: Final = re.compile(r"ip-in-ip|ipsec esp|http/[123](?:\.\d)?|[a-z][a-z0-9]
 _NUMBER: Final = re.compile(
     r"(?:\bip )?\bprotocol (?:number |no\.? |id )?#?(\d{1,3})\b|^#?(\d{1,3})\b(?!\s*[-\u2013]\s*\d)"
 )
+_ICMPV6: Final = re.compile(r"\b(?:ipv6[ -]?icmp|icmp[ -]?(?:for )?(?:ip)?v?6)\b")
 _ANY: Final = re.compile(r"^(?:any|all|\*|all protocols|any protocol|ip|ipv4|all traffic|any/all)$")
 _NONE: Final = re.compile(
     r"^(?:[-\u2013\u2014.]+|n/?a|none|not applicable|unspecified|\?|tbd|unknown|various|varies)?$"
@@ -73,11 +74,11 @@ def read(text: str) -> Protocols:
 
 
 def _named(low: str, text: str) -> Protocols:
-    words = _WORD.findall(low)
+    words = _WORD.findall(_ICMPV6.sub(" ", low))
     named = list(dict.fromkeys(_ALIASES[word] for word in words if word in _ALIASES and word != "ping"))
     if named:
-        return Protocols(tuple(named), ipv6="icmpv6" in words)
-    if any(word in ("icmpv6", "icmp6") for word in words):
+        return Protocols(tuple(named), ipv6=_ICMPV6.search(low) is not None)
+    if _ICMPV6.search(low):
         return Protocols(ipv6=True)
     number = _NUMBER.search(low)
     if number and int(number[1] or number[2]) <= MAX_OCTET:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from toolkit.spec.notes import Footnote
 
-_REMARKS: Final = frozenset({Kind.NOTES, Kind.CONDITION, Kind.NEEDED, Kind.ACTION, Kind.OTHER, Kind.SOURCE_PORT})
+_REMARKS: Final = frozenset(
+    {Kind.NOTES, Kind.CONDITION, Kind.NEEDED, Kind.OPTIONAL, Kind.ACTION, Kind.OTHER, Kind.SOURCE_PORT}
+)
 _PARTIES: Final = frozenset({Kind.SOURCE, Kind.DESTINATION, Kind.PEER, Kind.SUBJECT})
 _PORTS: Final = frozenset({Kind.PORT, Kind.TCP_PORT, Kind.UDP_PORT})
 
@@ -94,6 +96,7 @@ def _record(
     key_missing = any(
         (not cell.text or cell.merged) and kind not in _REMARKS for cell, kind in zip(own, kinds, strict=True)
     )
+    stands_alone = _stand_alone(own, kinds)
     cells: dict[Kind, tuple[Cell, ...]] = {}
     lines = [row.line]
     marks: list[str] = list(header_marks)
@@ -102,7 +105,12 @@ def _record(
         value = cell
         if (not cell.text and not cell.marks) or is_ditto(cell.text):
             # A remark belongs to its row; it only runs on where the row is visibly part of the one above.
-            continues = index in above and (key_missing or is_ditto(cell.text) or kind not in _REMARKS)
+            runs_on = (
+                is_ditto(cell.text)
+                or (kind not in _REMARKS and kind not in stands_alone)
+                or (kind in _REMARKS and key_missing)
+            )
+            continues = index in above and runs_on
             value = above[index] if continues else Cell("", row.line)
             filled_protocol = filled_protocol and kind is not Kind.PROTOCOL
         if value.text:
@@ -120,3 +128,15 @@ def _record(
         filled_protocol,
         tuple(cell.flat for cell in own),
     )
+
+
+def _stand_alone(own: Sequence[Cell], kinds: Sequence[Kind]) -> frozenset[Kind]:
+    """Kinds whose empty cells say `none` in this row: a port beside ICMP, a UDP port beside a TCP port."""
+    stated = {kind: cell.flat for cell, kind in zip(own, kinds, strict=True) if cell.text}
+    found: set[Kind] = set()
+    named = protocols.read(stated.get(Kind.PROTOCOL, "")).names
+    if named and not any(protocols.has_ports(name) for name in named):
+        found.add(Kind.PORT)
+    if {Kind.TCP_PORT, Kind.UDP_PORT} & stated.keys():
+        found |= {Kind.TCP_PORT, Kind.UDP_PORT}
+    return frozenset(found)

@@ -36,13 +36,16 @@ _OUTSIDE: Final = (
 _NOT: Final = (
     r"(?:do not|don'?t|must not|should not|shouldn'?t|mustn'?t|never|cannot|can ?not|not|no|"
     r"without|avoid|block(?:ed)?|den(?:y|ied)|clos(?:e|ed)|prohibit(?:ed)?|forbid(?:den)?|"
-    r"inaccessible|unreachable)"
+    r"inaccessible|unreachable|away from|isolat\w+ from|hidden from|shielded from|off)"
 )
 _NO_INTERNET: Final = re.compile(
     rf"\b{_NOT}\b[^.;]{{0,90}}\b{_OUTSIDE}\b|\bnon-?public\b|\bno_internet\b", re.IGNORECASE
 )
+# `no internet access` may also describe the site or the proxy, and then it is no constraint on a port.
 _UNLIMITED: Final = re.compile(
-    r"\bnot (?:only|require|need)\b|\bno internet (?:access|connection) (?:is )?(?:required|needed)", re.IGNORECASE
+    r"\b(?:if|when|where|in|for)\b[^.;]{0,60}\b(?:no|not have|without)\b[^.;]{0,20}\binternet\b|"
+    r"\bnot (?:only|require|need)\b|\bno internet (?:access|connection) (?:is )?(?:required|needed)",
+    re.IGNORECASE,
 )
 _PRIVATE: Final = re.compile(
     r"\bprivate (?:ips?|ipv4|addresses|address|networks?|subnets?|interfaces?|vlans?|links?|lan|"
@@ -220,6 +223,10 @@ _PHASES: Final = (
 _OFFLINE: Final = r"(?:offline|off-line|air-?\s?gapp?ed|disconnected)"
 _SETTINGS: Final[tuple[tuple[str, str], ...]] = (
     (
+        r"\b(?:without|(?:has|have|with) no) (?:any |direct |an )?internet (?:access|connectivity|connection)\b",
+        "offline",
+    ),
+    (
         (
             rf"\b(?:not|non)[- ](?:in |for )?{_OFFLINE}\b|\b(?:online|connected|internet-connected)[- "
             rf"](?:installations?|deployments?|environments?|mode|only|installs?)\b"
@@ -261,7 +268,9 @@ _ORDER: Final = [
     *(term for _, term in _PHASES),
 ]
 _CLAUSE: Final = re.compile(
-    r"(?<![\w-])(?P<clause>(?:(?:only )?(?:if|when|whenever|unless|in case|provided(?: that)?)\b|"
+    r"(?<![\w-])(?P<clause>(?:(?:(?:required|needed|necessary|used|open|applies) )?(?:only )?"
+    r"(?:if|when|whenever|unless|in case|provided(?: that)?)\b|"
+    r"(?:(?:required|needed|necessary|used|open) )?only (?:while|during|until|as long as|at|where)\b|"
     r"only (?:for|with|in|on)\b|only (?:required|needed|necessary|used|applicable|relevant) "
     r"(?:for|with|in|by|on)\b|(?:required|needed|necessary|used|applicable|applies|relevant) "
     r"only (?:for|with|in|by|on)\b|(?<=^)for [^.;]{3,40}\bonly\b|(?:required|needed|necessary) "
