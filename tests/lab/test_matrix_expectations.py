@@ -38,7 +38,7 @@ MISTAKES = [
         ":2: 'node/10.0.0.1/8' is no further address of node; write node/1.2.3.4",
     ),
     (HEADER + "node,lb1,sctp,443,permitted,11,x\n", ":2: unknown protocol 'sctp' (choose tcp, udp, icmp or *)"),
-    (HEADER + "node,lb1,tcp,70000,permitted,11,x\n", ":2: 70000-70000 is no port range; ports go from 0 to 65535"),
+    (HEADER + "node,lb1,tcp,70000,permitted,11,x\n", ":2: 70000 is no port; ports go from 0 to 65535"),
     (HEADER + "node,lb1,tcp,https,permitted,11,x\n", ":2: 'https' is no port; write 443, 2379-2380 or any"),
     (HEADER + "node,lb1,tcp,9-5,permitted,11,x\n", ":2: 9-5 is no port range; ports go from 0 to 65535"),
     (HEADER + "node,lb1,icmp,8,permitted,11,x\n", ":2: icmp has no ports, but port '8' is given; write *"),

@@ -34,7 +34,7 @@ MISTAKES = [
         "site.yaml",
         '  sql_server: "1433"',
         '  sql_server: "70000"',
-        r"site\.yaml:21: ports\.sql_server: 70000-70000 is no port range; ports go from 0 to 65535",
+        r"site\.yaml:21: ports\.sql_server: 70000 is no port; ports go from 0 to 65535",
     ),
     (
         "site.yaml",
@@ -131,7 +131,7 @@ MISTAKES = [
         "specs/site-baseline.yaml",
         '    ports: "53"',
         '    ports: "530000"',
-        r"site-baseline\.yaml:12: requirements\.0\.ports: 530000-530000 is no port range",
+        r"site-baseline\.yaml:12: requirements\.0\.ports: 530000 is no port",
     ),
     (
         "specs/site-baseline.yaml",
