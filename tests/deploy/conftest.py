@@ -27,6 +27,7 @@ from tests.deploy.fleet import (
     session_module,
     target_module,
 )
+from toolkit import deploy
 from toolkit.paths import PathFinder
 
 
@@ -79,8 +80,16 @@ def finder(reference):
     return PathFinder(reference.topology)
 
 
+@pytest.fixture(scope="session")
+def shared(reference, ssh):
+    nornir = deploy.open_nornir(reference, ssh.connection())
+    yield nornir
+    for host in nornir.inventory.hosts.values():
+        session_module.end_session(host)
+
+
 @pytest.fixture
-def fleet(reference, finder, ssh, tmp_path, monkeypatch):
+def fleet(reference, finder, shared, ssh, tmp_path, monkeypatch):
     root = tmp_path / "devices"
     root.mkdir()
     (root / "load").write_text(LOAD, encoding="ascii")
@@ -95,6 +104,4 @@ def fleet(reference, finder, ssh, tmp_path, monkeypatch):
     for module in (apply_module, session_module, target_module):
         monkeypatch.setattr(module, "get", lambda _: PLATFORM)
     monkeypatch.setattr(apply_module, "LIST_COMMAND", "cat sessions")
-    fleet = Fleet(reference, root, ssh, tmp_path / "runs", monkeypatch, finder)
-    yield fleet
-    fleet.close()
+    return Fleet(reference, root, ssh, tmp_path / "runs", monkeypatch, finder, shared)

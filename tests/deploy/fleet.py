@@ -14,12 +14,16 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-
-import pytest
+from typing import TYPE_CHECKING
 
 from toolkit import deploy
-from toolkit.paths import PathFinder
 from toolkit.platforms.base import CandidateConfig, ChangeSet
+
+if TYPE_CHECKING:
+    import pytest
+    from nornir.core import Nornir
+
+    from toolkit.paths import PathFinder
 
 # `toolkit.deploy.apply` names the function in the package, so the module is asked for by its name.
 apply_module = import_module("toolkit.deploy.apply")
@@ -125,7 +129,7 @@ class LinesState:
     def without_owned(self):
         return LinesState(self.context, "")
 
-    def decide(self, interface, packet, state):
+    def decide(self, *_):
         raise AssertionError("no test asks for this")
 
 
@@ -140,7 +144,7 @@ class LinesPlatform:
     def empty(self, context):
         return LinesState(context, "")
 
-    def parse_config(self, text, file, context, before):
+    def parse_config(self, text, _file, context, _before):
         return LinesState(context, text)
 
     def parse_running(self, outputs, context):
@@ -162,7 +166,7 @@ class LinesPlatform:
 PLATFORM = LinesPlatform()
 
 
-def never(device, packet, state) -> bool:
+def never(*_) -> bool:
     return False
 
 
@@ -176,9 +180,9 @@ class Fleet:
     runs: Path
     monkeypatch: pytest.MonkeyPatch
     finder: PathFinder
+    shared: Nornir
     problems: dict[str, list[str]] = field(default_factory=dict)
     on_verify: object = None
-    opened: dict[object, object] = field(default_factory=dict)
 
     def folder(self, device: str) -> Path:
         return self.root / device
@@ -200,7 +204,7 @@ class Fleet:
     def startups(self) -> dict[str, str | None]:
         return {device: self.boot(device) for device in DEVICES}
 
-    def verify(self, device, state):
+    def verify(self, device, _state):
         if self.on_verify is not None:
             self.on_verify(device)
         return self.problems.get(device, [])
@@ -209,14 +213,11 @@ class Fleet:
         return deploy.open_nornir(self.site, connection or self.ssh.connection(), devices)
 
     def target(self, stale=never):
-        """The devices, over sessions that last for the whole test."""
-        if "nornir" not in self.opened:
-            self.opened["nornir"] = self.nornir()
-        return deploy.Target(self.site, self.finder, self.opened["nornir"], self.verify, stale)
+        """The devices, over sessions that last as long as all tests, unless one ends them."""
+        return deploy.Target(self.site, self.finder, self.shared, self.verify, stale)
 
     def close(self) -> None:
         self.target().close()
-        self.opened.clear()
 
     def plan(self, candidates: dict[str, str] | None = None):
         """Plan and its candidates; NEW for every device unless told otherwise."""
@@ -245,12 +246,19 @@ class Fleet:
         """Apply; without `site_checked` a plan of the settings before `limit` or `need` is taken as current."""
         options = {"without_lab": True, **options}
         if not site_checked:
-            self.monkeypatch.setattr(apply_module, "check_current", lambda plan, site: None)
+            self.monkeypatch.setattr(apply_module, "check_current", lambda *_: None)
         target = self.target(stale)
         return deploy.apply(plan, self.runs / plan.id, target, self.candidates, deploy.Options(**options))
 
-    def rollback(self, plan):
-        return deploy.rollback(deploy.load_plan(self.runs, plan.id), self.runs / plan.id, self.target())
+    def rollback(self, plan, **options):
+        saved = deploy.load_plan(self.runs, plan.id)
+        return deploy.rollback(saved, self.runs / plan.id, self.target(), deploy.Options(**options))
+
+    def reset(self) -> None:
+        """All devices as they were at first."""
+        for device in DEVICES:
+            for name in ("running", "boot"):
+                (self.folder(device) / name).write_text(OLD, encoding="utf-8")
 
     def steps(self, plan, device: str) -> list[str]:
         return [one.step for one in deploy.Journal(self.runs / plan.id).entries() if one.device == device]

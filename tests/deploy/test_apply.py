@@ -124,7 +124,7 @@ def test_a_read_only_device_is_named_with_the_remedy(fleet):
 
 
 def test_a_bug_in_the_verification_rolls_back_too(fleet):
-    def broken(device):
+    def broken(_):
         raise ZeroDivisionError
 
     plan = fleet.plan()
@@ -236,8 +236,49 @@ def test_a_certificate_that_covers_the_plan(fleet):
 def test_going_without_a_certificate_is_in_the_journal(fleet, flag):
     plan = fleet.plan()
     fleet.apply(plan, **({"without_lab": False} | {flag: True}))
-    started = deploy.Journal(fleet.runs / plan.id).entries()[0]
+    started = deploy.Journal(fleet.runs / plan.id, rehearsal=flag == "rehearsal").entries()[0]
     assert started.detail[flag] is True
+
+
+def test_what_was_done_to_a_lab_is_not_taken_for_what_was_done_to_production(fleet):
+    for device in DEVICES:
+        (fleet.folder(device) / "boot").unlink()
+    plan = fleet.plan()
+    fleet.apply(plan, rehearsal=True)
+    fleet.reset()  # the lab is gone, and here is production
+    assert fleet.rollback(plan).rolled_back == []
+    assert (fleet.filters(), fleet.startups()) == (UNTOUCHED, UNTOUCHED)
+    assert len(fleet.apply(plan).changed) == 4
+    assert fleet.steps(plan, "leaf1") == ["sending", "sent", "verified", "saving", "saved"]
+
+
+def test_a_lab_that_was_killed_stands_in_nobodys_way(fleet):
+    def die(_):
+        raise CrashError
+
+    plan = fleet.plan()
+    fleet.on_verify = die
+    with pytest.raises(CrashError):
+        fleet.apply(plan, rehearsal=True)
+    fleet.on_verify = None
+    fleet.reset()  # the next lab
+    assert len(fleet.apply(plan, rehearsal=True).changed) == 4
+    assert sorted(fleet.rollback(plan, rehearsal=True).rolled_back) == sorted(DEVICES)
+    assert (fleet.filters(), fleet.startups()) == (UNTOUCHED, UNTOUCHED)
+    assert len(fleet.apply(plan).changed) == 4
+
+
+def test_the_same_drift_is_repaired_as_often_as_it_comes_back(fleet):
+    fleet.apply(fleet.plan())
+    identifiers = set()
+    for _ in range(2):
+        (fleet.folder("leaf1") / "running").write_text("a rule less\n", encoding="utf-8")
+        plan = fleet.plan()
+        identifiers.add(plan.id)
+        assert fleet.apply(plan, save_anyway=True).changed == ["leaf1"]
+        assert (fleet.filters(), fleet.startups()) == (DONE, DONE)
+    assert len(identifiers) == 1
+    assert fleet.steps(plan, "leaf1") == ["sending", "sent", "verified", "saving", "saved"] * 2
 
 
 # ---- crashes ---------------------------------------------------------------------------------
@@ -287,7 +328,7 @@ def test_a_resume_refuses_a_device_that_somebody_else_has_changed_meanwhile(flee
 
 
 def test_ctrl_c_rolls_back(fleet):
-    def interrupt(device):
+    def interrupt(_):
         raise KeyboardInterrupt
 
     plan = fleet.plan()
@@ -357,7 +398,7 @@ def test_startup_is_not_saved_when_told_so(fleet):
     assert (fleet.filters(), fleet.startups()) == (DONE, UNTOUCHED)
 
 
-def test_only_denied_sessions_are_ended_and_only_on_stateful_devices(fleet, monkeypatch):
+def test_only_denied_sessions_are_ended_and_only_on_stateful_devices(fleet):
     listing = (
         "tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=40000 dport=443 src=10.0.0.2 dst=10.0.0.1 "
         "sport=443 dport=40000 [ASSURED] mark=0 use=1\n"
@@ -367,8 +408,7 @@ def test_only_denied_sessions_are_ended_and_only_on_stateful_devices(fleet, monk
     for device in DEVICES:
         (fleet.folder(device) / "sessions").write_text(listing, encoding="ascii")
     fleet.end_with(lambda packet: f"echo {packet.src} {packet.dport} >> ended")
-    stale = lambda device, packet, state: packet.src == IPv4Address("10.0.0.3")  # noqa: E731
-    outcome = fleet.apply(fleet.plan(), stale=stale)
+    outcome = fleet.apply(fleet.plan(), stale=lambda _device, packet, _state: packet.src == IPv4Address("10.0.0.3"))
     assert outcome.ended_sessions == 2
     ended = {d: (fleet.folder(d) / "ended").read_text() for d in DEVICES if (fleet.folder(d) / "ended").exists()}
     assert ended == dict.fromkeys(("fw1", "fw2"), "10.0.0.3 22\n")

@@ -16,6 +16,8 @@ from toolkit.deploy.inventory import PASSWORD_VARIABLE
 from toolkit.deploy.session import LOAD, WRITE, _whole, end_session
 from toolkit.errors import DeployError, DeviceError
 
+SECRET = "open sesame"
+
 
 @pytest.fixture
 def leaf(fleet):
@@ -120,7 +122,7 @@ def test_by_default_the_users_own_key_or_else_the_agent_is_offered(reference, tm
 
 def test_a_password_comes_from_the_environment_and_reaches_no_message_and_no_log(fleet, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv(PASSWORD_VARIABLE, "open sesame")
+    monkeypatch.setenv(PASSWORD_VARIABLE, SECRET)
     caplog.set_level(logging.DEBUG)
     connection = deploy.Connection(
         user=fleet.ssh.user,
@@ -128,11 +130,11 @@ def test_a_password_comes_from_the_environment_and_reaches_no_message_and_no_log
         addresses={d: (a, fleet.ssh.port) for d, a in ADDRESSES.items()},
     )
     nornir = fleet.nornir(connection, devices=["leaf1"])
-    assert nornir.inventory.hosts["leaf1"].get_connection_parameters("netmiko").password == "open sesame"
+    assert nornir.inventory.hosts["leaf1"].get_connection_parameters("netmiko").password == SECRET
     outcome = nornir.run(task=deploy.read_filter)
     with pytest.raises(DeviceError, match="refuses the login") as caught:
         deploy.results(outcome)
-    assert "sesame" not in f"{caught.value}{outcome['leaf1'][0].result}{caplog.text}"
+    assert SECRET not in f"{caught.value}{outcome['leaf1'][0].result}{caplog.text}"
 
 
 # ---- tasks -----------------------------------------------------------------------------------

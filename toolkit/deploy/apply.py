@@ -31,9 +31,10 @@ DONE: Final = (Step.VERIFIED, Step.SAVING, Step.SAVED)
 class Options:
     """How an apply behaves.
 
-    `rehearsal` is for labs: the devices are simulated, so no certificate is asked for; the journal keeps that, as it
-    keeps `without_lab`. `save` writes the startup files after verification, but not where startup differed from
-    running before: saving would keep what nobody asked for. `save_anyway` asks for it.
+    `rehearsal` is for labs: the devices are simulated, so no certificate is asked for, the journal is the lab's own,
+    and one that a killed lab left unfinished does not matter. `without_lab` is kept in the journal. `save` writes the
+    startup files after verification, but not where startup differed from running before: saving would keep what nobody
+    asked for. `save_anyway` asks for it.
     """
 
     resume: bool = False
@@ -41,6 +42,9 @@ class Options:
     rehearsal: bool = False
     save: bool = True
     save_anyway: bool = False
+
+
+DEFAULT: Final = Options()
 
 
 @dataclass
@@ -69,7 +73,7 @@ def apply(
         LockedError: another apply is under way.
     """
     with lock(folder.parent, f"apply {plan.id}"):
-        journal = Journal(folder)
+        journal = Journal(folder, rehearsal=options.rehearsal)
         pusher = _Pusher(plan, folder, target, candidates, options, journal)
         pusher.allow()
         flags = {"resume": options.resume, "rehearsal": options.rehearsal, "without_lab": options.without_lab}
@@ -92,17 +96,19 @@ def apply(
         return pusher.outcome
 
 
-def rollback(plan: Plan, folder: Path, target: Target) -> Outcome:
+def rollback(plan: Plan, folder: Path, target: Target, options: Options = DEFAULT) -> Outcome:
     """Restore the first state of every device that the journal says was touched, and prove it by fingerprint.
+
+    Of the options only `rehearsal` matters: it says that the target is a lab.
 
     Raises:
         DeployError: a device cannot be restored; the others are.
         LockedError: an apply is under way.
     """
     with lock(folder.parent, f"rollback {plan.id}"):
-        journal = Journal(folder)
+        journal = Journal(folder, rehearsal=options.rehearsal)
         journal.write("", "rollback started")
-        pusher = _Pusher(plan, folder, target, {}, Options(), journal)
+        pusher = _Pusher(plan, folder, target, {}, options, journal)
         pusher.undo()
         return pusher.outcome
 
@@ -143,7 +149,7 @@ class _Pusher:
             )
         if not (self.options.rehearsal or self.options.without_lab) and plan.changed:
             check_certificate(plan, self.folder, dict(deploy.min_level))
-        if self.journal.unfinished and not self.options.resume:
+        if self.journal.unfinished and not (self.options.resume or self.options.rehearsal):
             raise DeployError(
                 f"an earlier apply of plan {plan.id} did not finish; run: toolkit apply {plan.id} --resume, "
                 f"or: toolkit rollback {plan.id}"
@@ -159,7 +165,8 @@ class _Pusher:
         states = self.target.read(devices, fresh=True)
         for device, state in states.items():
             self._check(device, state)
-        new = {device: state for device, state in states.items() if self.steps.get(device) not in DONE}
+        steps = self.journal.states()
+        new = {device: state for device, state in states.items() if steps.get(device) not in DONE}
         self._end_sessions(new)
         for device in new:
             self.journal.write(device, Step.VERIFIED)

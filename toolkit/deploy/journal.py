@@ -50,10 +50,14 @@ class Entry:
 
 
 class Journal:
-    """Append-only JSON lines in a run's folder."""
+    """Append-only JSON lines in a run's folder.
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "journal.jsonl"
+    A rehearsal has a journal of its own: the same plan is rehearsed first and applied later, and what was done to a
+    lab must never be taken for what was done to production.
+    """
+
+    def __init__(self, folder: Path, *, rehearsal: bool = False) -> None:
+        self.path = folder / ("rehearsal.jsonl" if rehearsal else "journal.jsonl")
 
     def write(self, device: str, step: str, **detail: Any) -> None:
         """Write a line and wait until the disk has it; threads may write at the same time.

@@ -116,7 +116,7 @@ class Rehearsal:
     def rollback(self, planned: Planned) -> Outcome:
         """Restore the first state of a plan."""
         with self.timings.stage("rollback"):
-            return rollback(planned.plan, planned.folder, self.target)
+            return rollback(planned.plan, planned.folder, self.target, Options(rehearsal=True))
 
     def remove_rule(self, device: str) -> str:
         """Remove one permit of ours from a device, past the toolkit, as somebody at its console would.
