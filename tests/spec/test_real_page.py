@@ -6,6 +6,7 @@ import html
 from pathlib import Path
 
 import pytest
+
 from toolkit.spec.model import load_spec
 from toolkit.spec.page import Heading, Prose, read_page_bytes
 from toolkit.spec.reader import read_spec_page

@@ -65,14 +65,16 @@ _HEADERS: Final[tuple[tuple[str, Kind], ...]] = (
     ),
     (
         (
-            r"\bsources?\b|^from\b|\borigin|\binitiator\b|\bsrc\b|\bsender\b|\bcaller\b|\bconnecting\b|"
+            r"\bsources?\b|\bfrom\b|\b(?:open|exposed|accessible|visible|available) (?:to|by)\b|"
+            r"\borigin|\binitiator\b|\bsrc\b|\bsender\b|\bcaller\b|\bconnecting\b|"
             r"^clients?$|^consumers?$|^inbound from\b|^who (?:connects|calls)|^users?$|^requesters?$"
         ),
         Kind.SOURCE,
     ),
     (
         (
-            r"\bdestinations?\b|^to\b|\btargets?\b|\bdest\b|\bdst\b|\breceiver\b|\bback-?ends?\b|\bpool "
+            r"\bdestinations?\b|^to\b|\bto$|\bserver side\b|\bservice side\b|\btargets?\b|\bdest\b|"
+            r"\bdst\b|\breceiver\b|\bback-?ends?\b|\bpool "
             r"members?\b|^outbound to\b|\bconnects? to\b|^reaches\b"
         ),
         Kind.DESTINATION,
@@ -162,14 +164,16 @@ def _settle(kinds: list[Kind], table: Table) -> list[Kind]:
         at = [index for index, kind in enumerate(kinds) if kind is single]
         if len(at) > 1:
             best = at[0]
-            if single is Kind.PROTOCOL:
+            if single is Kind.DIRECTION:
+                best = max(at, key=lambda index: (_share(table, index, _is_direction), -index))
+            elif single is Kind.PROTOCOL:
                 best = max(at, key=lambda index: (_share(table, index, _is_transport), -index))
             elif single is Kind.PORT:
                 destination = [
                     i for i in at if re.search(r"dest|listen|target|server", table.header.cells[i].flat, re.IGNORECASE)
                 ]
                 best = (destination or sorted(at, key=lambda index: (-_share(table, index, _is_port), index)))[0]
-            spare = Kind.PURPOSE if single is Kind.PROTOCOL else Kind.NOTES
+            spare = Kind.PURPOSE if single in (Kind.PROTOCOL, Kind.DIRECTION) else Kind.NOTES
             kinds = [spare if kind is single and index != best else kind for index, kind in enumerate(kinds)]
     if Kind.PROTOCOL not in kinds:
         # "Type", "Service" and the like may hold the protocol.
@@ -192,6 +196,10 @@ def _is_transport(text: str) -> bool:
     return protocols.is_transport(text)
 
 
+def _is_direction(text: str) -> bool:
+    return re.search(r"bound|gress|coming|going|\bboth\b|direction", text, re.IGNORECASE) is not None
+
+
 def _is_port(text: str) -> bool:
     found = ports.read(text)
     return bool(found.entries) and not found.bad and len(text) <= 40  # noqa: PLR2004 - a sentence with a number is no port cell
@@ -200,7 +208,7 @@ def _is_port(text: str) -> bool:
 def infer(table: Table) -> tuple[Kind, ...] | None:
     """Kinds of the columns of a table without a usable header: ports and protocols are known by sight."""
     width = max((len(row.cells) for row in table.rows), default=0)
-    if width < 2 or any(_SIZING.search(cell.flat) for cell in table.header.cells):  # noqa: PLR2004 - a port and what it is
+    if width < 2 or _is_matrix(table) or any(_SIZING.search(cell.flat) for cell in table.header.cells):  # noqa: PLR2004 - a port and what it is
         return None
     protocol = [index for index in range(width) if _share(table, index, _is_transport) >= _INFERRED]
     port = [index for index in range(width) if index not in protocol and _share(table, index, _is_port) >= _INFERRED]
@@ -219,3 +227,12 @@ def infer(table: Table) -> tuple[Kind, ...] | None:
 def _is_port_with_protocol(text: str) -> bool:
     found = ports.read(text)
     return bool(found.entries) and all(entry.protocols for entry in found.entries)
+
+
+def _is_matrix(table: Table) -> bool:
+    """Whether rows and columns are parties and the cells between them ports; such a table is not read."""
+    headers = [cell.flat.lower() for cell in table.header.cells]
+    corner = headers[0] if headers else ""
+    if re.search(r"\bfrom\b.*\bto\b|\bsource\b.*\bdest", corner):
+        return True
+    return bool({text.lower() for text in _texts(table, 0)} & set(headers[1:]) - {""})

@@ -140,6 +140,20 @@ _GENERIC_TAIL: Final = re.compile(
 )
 
 
+def arrow_sides(text: str) -> tuple[str, str, bool] | None:
+    """The two sides of an arrow in a text, source first, and whether it points both ways."""
+    both = re.split(r"\s*(?:<-+>|\u2194|\u21c4|\u21d4|<=+>)\s*", text)
+    if len(both) == 2 and all(both):  # noqa: PLR2004 - two sides
+        return both[0], both[1], True
+    right = _ARROW.split(text)
+    if len(right) == 2 and all(right):  # noqa: PLR2004
+        return right[0], right[1], False
+    left = re.split(r"\s*(?:\u2190|<-+|<=)\s*", text)
+    if len(left) == 2 and all(left):  # noqa: PLR2004
+        return left[1], left[0], False
+    return None
+
+
 def ends_in(text: str, title: str = "") -> tuple[tuple[Party, ...], tuple[Party, ...]] | None:
     """Both ends that a heading, caption or sentence names: `Agents to servers`, `A → B`, `between A and B`."""
     flat = re.sub(r"^(?:table|figure)\s+[\d.]+[.:]?\s*|^[\d.]+\s+", "", text.strip().rstrip(":."), flags=re.IGNORECASE)
@@ -238,7 +252,10 @@ def subject_in(text: str, title: str, *, heading: bool, directed: bool) -> tuple
         return tuple(Party(role) for role in roles)
     if not heading:
         return ()
-    role = role_of(" ".join(word for word in flat.split() if word.lower().strip("():,") not in _GENERIC) or "-", title)
+    role = role_of(
+        " ".join(word for word in flat.split() if word.lower().strip("():,") not in _GENERIC) or "-",
+        "" if flat == title else title,
+    )
     if role:
         return (Party(role),)
     return _unknown_subject(flat, title, directed=directed)

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 _ONE_WAY: Final = re.compile(r"\b(?:vxlan|geneve|overlay)\b", re.IGNORECASE)
 _ONE_WAY_PORTS: Final = frozenset({"4789", "6081", "8472"})
 _UDP_BY_HABIT: Final = re.compile(r"\b(?:vxlan|geneve|ntp|snmp|dhcp|tftp|wireguard|ike)\b", re.IGNORECASE)
+_CHANGEABLE: Final = re.compile(
+    r"\bports? (?:numbers? )?(?:can|may|could) be "
+    r"(?:changed|configured|customi[sz]ed|overridden|adjusted|chosen|set)\b|"
+    r"\bports? (?:is|are) (?:configurable|customi[sz]able|chosen by|set by|up to)\b|\bconfigurable port\b",
+    re.IGNORECASE,
+)
 _NOBODY: Final = re.compile(r"^(?:none|nobody|no one|not applicable)$", re.IGNORECASE)
 _YES: Final = re.compile(r"^(?:yes|y|true|x|optional|\u2713|\u2714)$", re.IGNORECASE)
 _OPTIONAL: Final = re.compile(r"^(?:optional|no \(optional\)|recommended)$", re.IGNORECASE)
@@ -250,12 +256,19 @@ class _RowReader:
         if inline and all(entry.protocols for entry in read.entries):
             return ()
         spoken = protocols.stated_in(f"{text} {record.text(Kind.NOTES, Kind.PURPOSE)}")
+        if default and cell and cell.line != record.line and self._only_here(cell.line):
+            self._lines.remove(cell.line)  # the cell above was not followed
         if default and default_line is not None and not spoken:
             self._lines.append(default_line)
             return (default,)
         if default and spoken:
             return spoken
         return self._guessed(read, text)
+
+    def _only_here(self, line: int) -> bool:
+        """Whether the protocol is the only cell that came from a line above."""
+        others = (cell for kind, cells in self._record.cells.items() if kind is not Kind.PROTOCOL for cell in cells)
+        return line in self._lines and not any(cell.text and cell.line == line for cell in others)
 
     def _guessed(self, read: PortCell, text: str) -> tuple[str, ...]:
         words = self._record.text(Kind.PURPOSE, Kind.NOTES)
@@ -272,6 +285,7 @@ class _RowReader:
         self._derived(ends)
         notes = self._footnotes()
         said = self._condition(notes)
+        site = site or _CHANGEABLE.search(" ".join([record.text(Kind.NOTES, Kind.PURPOSE), *notes])) is not None
         words = " ".join([record.text(Kind.NOTES, Kind.PURPOSE, Kind.CONDITION, Kind.OTHER), *notes])
         sources = tuple(one.name for one in ends.source.parties)
         demanded = set(constraints(words, balancer=set(sources) == {"load_balancer"}))
@@ -390,6 +404,8 @@ def _reply(service: Service, purpose: str) -> Reply | None:
 
 
 def _name(service: Service) -> str:
+    if service.protocol.isdecimal():
+        return f"ip-{service.protocol}"
     what = service.ports or (service.icmp or "").replace("/", "-").replace("*", "any")
     return (
         "-".join(part for part in (service.protocol, what) if part)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from toolkit.spec.columns import Kind
-from toolkit.spec.context import BOTH, IN, OUT, direction_in, ends_in
+from toolkit.spec.context import BOTH, IN, OUT, arrow_sides, direction_in, ends_in
 from toolkit.spec.statements import among_nodes, between, both_ways, both_ways_from, forwarded_to
 from toolkit.spec.vocabulary import LOOPBACK, SELF, Party, mentions, parties
 
@@ -79,6 +79,9 @@ class _Resolver:
         both = direction == BOTH
         if source and destination:
             return Ends(source, destination, both)
+        drawn = self._drawn()
+        if drawn and not (source or destination):
+            return Ends(drawn[0], drawn[1], drawn[2] or both)
         if peer and not (source or destination):
             return self._with_peer(peer, direction, lines)
         if source:
@@ -86,6 +89,17 @@ class _Resolver:
         if destination:
             return Ends(self._source_of(destination, direction, lines), destination, both)
         return self._unstated(direction, lines)
+
+    def _drawn(self) -> tuple[End, End, bool] | None:
+        """Ends that a cell draws as `A -> B`, in whatever words; `A <-> B` runs both ways."""
+        for kind in (Kind.PEER, Kind.PURPOSE, Kind.DIRECTION, Kind.OTHER, Kind.NOTES):
+            for cell in self._record.cells.get(kind, ()):
+                sides = arrow_sides(cell.flat)
+                if sides:
+                    one, other = parties(sides[0], self._title), parties(sides[1], self._title)
+                    if one and other:
+                        return End(one), End(other), sides[2]
+        return None
 
     def _stated(self, kind: Kind) -> End | None:
         cell = self._record.cell(kind)
@@ -104,6 +118,20 @@ class _Resolver:
     def _destination_of(self, source: End, direction: str | None, lines: tuple[int, ...]) -> End:
         """Destination of a row that names its source only."""
         names = {one.name for one in source.parties}
+        said = self._destination_said(source, names)
+        if said:
+            return said
+        context = self._record.context
+        if context.destinations:
+            return End(
+                context.destinations.value, f"line {context.destinations.line} says so", (context.destinations.line,)
+            )
+        if direction == OUT and {one.name for one in self.subject.parties} <= names:
+            return self._destination_in_words()
+        return self._derived(self.subject, lines)
+
+    def _destination_said(self, source: End, names: set[str]) -> End | None:
+        """Destination that the remarks of a row name."""
         to = forwarded_to(self._words)
         if to:
             found = parties(to, self._title)
@@ -114,20 +142,15 @@ class _Resolver:
             found = tuple(one for one in parties(everywhere, self._title) if one.known)
             if found:
                 return End(found, "the row asks for inbound and outbound connectivity of these")
+        if both_ways(self._words) and {one.name for one in self.subject.parties} <= names and len(names) > 1:
+            return End(source.parties, "the row speaks of both directions between these")
         pair = between(self._words)
         if pair:
             found = tuple(one for text in pair for one in parties(text, self._title) if one.known)
             other = tuple(one for one in found if one.name not in names)
             if found:
                 return End(tuple(dict.fromkeys(other or found)), "the row speaks of the traffic between these")
-        context = self._record.context
-        if context.destinations:
-            return End(
-                context.destinations.value, f"line {context.destinations.line} says so", (context.destinations.line,)
-            )
-        if direction == OUT and {one.name for one in self.subject.parties} <= names:
-            return self._destination_in_words()
-        return self._derived(self.subject, lines)
+        return None
 
     def _destination_in_words(self) -> End:
         ends = ends_in(self._record.text(Kind.PURPOSE), self._title)

@@ -19,7 +19,9 @@ _MARKED: Final = re.compile(
     re.DOTALL,
 )
 # `1 If an external registry ...`: a bare number before a sentence, below a table.
-_BARE: Final = re.compile(r"^(?:notes?\s+)?(?P<mark>\d{1,2})[)\]:]?\s+(?P<text>[A-Z\"“].{8,})$", re.DOTALL)
+_BARE: Final = re.compile(
+    r"^(?:notes?\s+)?(?P<mark>\d{1,2}|[a-z](?=[)\]:]))[)\]:]?\s+(?P<text>[A-Z\"“].{8,})$", re.DOTALL
+)
 _BARE_NOTE: Final = re.compile(
     r"^(?:foot)?notes?\s+(?P<mark>\d{1,2}|[a-z])\s*[).:\]]\s*(?P<text>\S.*)$", re.DOTALL | re.IGNORECASE
 )

@@ -52,7 +52,7 @@ _CONNECTIVITY: Final = re.compile(
     r"\b(?:connectivity|connection|connections|connect|access|communication|traffic|reach)\b", re.IGNORECASE
 )
 _REACH: Final = re.compile(
-    r"(?P<a>[^,;:]+?)\s+(?:must|should|need to|needs to|has to|have to|shall)\s+(?:also )?(?:be "
+    r"(?P<a>[^,;:]+?)\s+(?:also |always )?(?:must|should|need to|needs to|has to|have to|shall)\s+(?:also )?(?:be "
     r"able to\s+|be allowed to\s+)?(?:reach|connect to|access|contact|communicate with|talk to|"
     r"have (?:connectivity|access) to|resolve)\s+(?P<b>[^.;]+)",
     re.IGNORECASE,

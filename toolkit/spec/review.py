@@ -42,6 +42,8 @@ def compare(out: Drafts) -> None:
     for one, other in combinations(rows, 2):
         if one.lines[0] == other.lines[0] or not _overlap(one.ports, other.ports):
             continue
+        if one.lines[0] in other.lines or other.lines[0] in one.lines:
+            continue  # one row runs on in the other
         reason = _contradiction(one, other) if one.protocol == other.protocol else _two_protocols(one, other)
         if reason:
             out.find(

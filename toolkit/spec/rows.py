@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from toolkit.spec import ports, protocols
@@ -64,7 +65,7 @@ def records(
                 above[index] = cell
             inner = narrow(context, cell.flat, row.line, title, first=True)
             continue
-        yield _record(row, kinds, above, inner, header_marks)
+        yield _record(row, kinds, above, inner, header_marks, footnotes)
 
 
 def _repeats_header(row: Row, table: Table) -> bool:
@@ -90,9 +91,17 @@ def _section(row: Row, kinds: Sequence[Kind], texts: set[str]) -> tuple[int, Cel
 
 
 def _record(
-    row: Row, kinds: Sequence[Kind], above: dict[int, Cell], context: Context, header_marks: tuple[str, ...]
+    row: Row,
+    kinds: Sequence[Kind],
+    above: dict[int, Cell],
+    context: Context,
+    header_marks: tuple[str, ...],
+    footnotes: Mapping[str, Footnote],
 ) -> Record:
-    own = [row.cells[index] if index < len(row.cells) else Cell("", row.line) for index in range(len(kinds))]
+    own = [
+        _without_marks(row.cells[index], footnotes) if index < len(row.cells) else Cell("", row.line)
+        for index in range(len(kinds))
+    ]
     key_missing = any(
         (not cell.text or cell.merged) and kind not in _REMARKS for cell, kind in zip(own, kinds, strict=True)
     )
@@ -128,6 +137,14 @@ def _record(
         filled_protocol,
         tuple(cell.flat for cell in own),
     )
+
+
+def _without_marks(cell: Cell, footnotes: Mapping[str, Footnote]) -> Cell:
+    """A cell whose last word is a mark in brackets, `8000 (1)`, if the page has such a footnote."""
+    found = re.search(r"\s*[\[(](\d{1,2}|[a-z]|[*\u2020\u2021]+)[\])]$", cell.text)
+    if found is None or found[1] not in footnotes or not found.start():
+        return cell
+    return replace(cell, text=cell.text[: found.start()], marks=(*cell.marks, found[1]))
 
 
 def _stand_alone(own: Sequence[Cell], kinds: Sequence[Kind]) -> frozenset[Kind]:

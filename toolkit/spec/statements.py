@@ -34,7 +34,7 @@ _OUTSIDE: Final = (
     r"outside (?:the )?(?:network|cluster|organi[sz]ation|company)|externally)"
 )
 _NOT: Final = (
-    r"(?:do not|don'?t|must not|should not|shouldn'?t|mustn'?t|never|cannot|can ?not|not|no|"
+    r"(?:none|neither|do not|don'?t|must not|should not|shouldn'?t|mustn'?t|never|cannot|can ?not|not|no|"
     r"without|avoid|block(?:ed)?|den(?:y|ied)|clos(?:e|ed)|prohibit(?:ed)?|forbid(?:den)?|"
     r"inaccessible|unreachable|away from|isolat\w+ from|hidden from|shielded from|off)"
 )
@@ -208,6 +208,10 @@ _PHASES: Final = (
         "phase == 'upgrade'",
     ),
     (
+        r"\bclos\w+ (?:it |them |(?:this|the|these) ports? )?(?:again )?(?:after|once) (?:the )?(?:install|setup)",
+        "phase == 'install'",
+    ),
+    (
         (
             r"\b(?:during|only (?:for|at|needed for|needed during|used during)|"
             r"at)\b[^.;]{0,25}\b(?:installation|install|setup)(?: (?:time|phase))?\b(?! (?:machine|host|"
@@ -228,7 +232,9 @@ _SETTINGS: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         (
-            rf"\b(?:not|non)[- ](?:in |for )?{_OFFLINE}\b|\b(?:online|connected|internet-connected)[- "
+            rf"\b(?:not|non)[- ](?:(?:needed|required|used|applicable|necessary|relevant) "
+            rf")?(?:in |for |with )?"
+            rf"(?:an? |the )?{_OFFLINE}\b[\w ]*|\b(?:online|connected|internet-connected)[- "
             rf"](?:installations?|deployments?|environments?|mode|only|installs?)\b"
         ),
         "not offline",
@@ -268,7 +274,7 @@ _ORDER: Final = [
     *(term for _, term in _PHASES),
 ]
 _CLAUSE: Final = re.compile(
-    r"(?<![\w-])(?P<clause>(?:(?:(?:required|needed|necessary|used|open|applies) )?(?:only )?"
+    r"(?<![\w-])(?P<clause>(?:(?:(?:not )?(?:required|needed|necessary|used|open|applies) )?(?:only )?"
     r"(?:if|when|whenever|unless|in case|provided(?: that)?)\b|"
     r"(?:(?:required|needed|necessary|used|open) )?only (?:while|during|until|as long as|at|where)\b|"
     r"only (?:for|with|in|on)\b|only (?:required|needed|necessary|used|applicable|relevant) "
@@ -364,6 +370,12 @@ _NODE_TO_NODE: Final = re.compile(
 )
 
 
+_AFTER_PARTY: Final = re.compile(
+    r"\s+(?:during|via|through|by|from|over|on|when|if|for|using|while|as|in order|and (?:is|are|must|not))\b.*$",
+    re.IGNORECASE,
+)
+
+
 def between(text: str) -> tuple[str, str] | None:
     """The two ends of `between A and B`; one plural party stands for both ends."""
     found = _BETWEEN.search(text)
@@ -373,7 +385,7 @@ def between(text: str) -> tuple[str, str] | None:
 def forwarded_to(text: str) -> str | None:
     """Where a text says that the traffic of a port is forwarded to."""
     found = _FORWARDED.search(text)
-    return None if found is None else found["to"].strip()
+    return None if found is None else _AFTER_PARTY.sub("", found["to"]).strip()
 
 
 def both_ways_from(text: str) -> str | None:

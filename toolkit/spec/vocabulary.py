@@ -46,7 +46,8 @@ _ROLES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
         _whole(
             r"(?:machine|host|computer|server|workstation|node|system|vm)\b.*\b(?:trigger|run|start|"
             r"launch|execut|perform|initiat|driv|carr)\w*\b.*\b(?:install|upgrad|deploy|setup)\w*.*",
-            rf"(?:install|installer|installation|installing|deployment|deployer|setup|provisioning)[- ]{_HOSTS}",
+            rf"(?:install|installer|installation|installing|setup)[- ]{_HOSTS}",
+            r"deploy(?:ment|er) (?:host|machine|workstation)s?",
             r"installer",
             r"(?:machine|host|computer|server) (?:from which|where|on which|that|which) .*\binstall\w*.*",
         ),
