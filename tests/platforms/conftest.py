@@ -81,6 +81,6 @@ def kernel():
 
 
 @pytest.fixture(scope="session")
-def refused(kernel):  # noqa: ARG001 - to be skipped with it
+def refused(kernel):
     """Whether the real nft refuses a script."""
     return lambda text: run_nft([text])[0] == 9
