@@ -25,6 +25,7 @@ class ConnState(StrEnum):
 
     NEW = "new"
     ESTABLISHED = "established"
+    RELATED = "related"  # ICMP errors about a known connection, above all
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ stateful device sees on known connections is proved as well: answers come back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from toolkit.net import ICMP
+from toolkit.packets import FULL, NOT_FRAGMENT
 from toolkit.platforms.base import ConnState
 from toolkit.site import Enforcement
 from toolkit.topology import Ownership
@@ -19,9 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from toolkit.net import Packet
-    from toolkit.packets import Box, PacketSet, Space
+    from toolkit.packets import Box, Interval, PacketSet, Space
     from toolkit.platforms.base import Decision, FilterState
     from toolkit.policy import DevicePolicy
+
+
+# Unreachable, time exceeded, parameter problem: what hosts and routers say about a connection.
+ICMP_ERRORS: Final[tuple[dict[str, Interval], ...]] = tuple(
+    {"protocol": (ICMP, ICMP), "dport": (kind * 256, kind * 256 + 255), "sport": FULL[4], "flags": NOT_FRAGMENT}
+    for kind in (3, 11, 12)
+)
 
 
 class WitnessKind(StrEnum):
@@ -50,9 +59,9 @@ class Witness:
 
     def __str__(self) -> str:
         asked = f", asked for by {', '.join(self.requirements)}" if self.requirements else ""
-        known = " (on a known connection)" if self.state is ConnState.ESTABLISHED else ""
+        known = {ConnState.NEW: "", ConnState.ESTABLISHED: " (on a known connection)"}
         return (
-            f"{self.device} {self.interface}: {self.kind.value.replace('_', ' ')}: {self.packet}{known}, "
+            f"{self.device} {self.interface}: {self.kind.value.replace('_', ' ')}: {self.packet}{known.get(self.state, ' (about a known connection)')}, "
             f"decided by {self.decision.acl} {self.decision.place}: {self.decision.entry}{asked}"
         )
 
@@ -139,16 +148,20 @@ class _Interface:
         yield from self._witness(WitnessKind.COLLATERAL_PERMITTED, opened, state)
 
     def _known(self, asked: tuple[tuple[Box, tuple[str, ...]], ...]) -> Iterator[Witness]:
-        """On known connections: both directions of what is required pass, and others' sessions live on.
+        """On known connections: both directions of what is required pass, and ICMP errors about them.
+
+        Others' sessions live on.
 
         More may pass than is required: a known connection exists only because its first packet was allowed.
         """
-        required = self.space.union(box for box, _ in asked)
-        after = self.after.permitted(self.space, self.interface, ConnState.ESTABLISHED)
-        before = self.before.permitted(self.space, self.interface, ConnState.ESTABLISHED)
-        yield from self._witness(WitnessKind.REQUIRED_DENIED, required - after, ConnState.ESTABLISHED, asked)
-        lost = ((before - self.scope) - after) - required
-        yield from self._witness(WitnessKind.COLLATERAL_DENIED, lost, ConnState.ESTABLISHED)
+        errors = tuple((replace(box, **error), ids) for box, ids in asked for error in ICMP_ERRORS)
+        for state, wanted in ((ConnState.ESTABLISHED, asked), (ConnState.RELATED, errors)):
+            required = self.space.union(box for box, _ in wanted)
+            after = self.after.permitted(self.space, self.interface, state)
+            before = self.before.permitted(self.space, self.interface, state)
+            yield from self._witness(WitnessKind.REQUIRED_DENIED, required - after, state, wanted)
+            lost = ((before - self.scope) - after) - required
+            yield from self._witness(WitnessKind.COLLATERAL_DENIED, lost, state)
 
     def _witness(
         self,
