@@ -2,7 +2,7 @@
 
 Each fake device is a folder: `running` is its filter, `boot` its startup file. A filter is a list of lines; a load
 replaces it, a line `bad ...` is rejected, `#` begins a comment, and a file `readonly` makes the device refuse every
-change.
+change; `cut_before` and `cut_after` end the SSH session around the change, once.
 """
 
 from __future__ import annotations
@@ -63,6 +63,14 @@ PS1='$ ' exec /bin/sh -i
 """
 LOAD = """\
 #!/bin/sh
+hang_up() {
+    rm "$1"
+    pid=$$
+    until grep -q '^Name:.sshd' "/proc/$pid/status"; do pid=$(sed -n 's/^PPid:.//p' "/proc/$pid/status"); done
+    kill -9 "$pid"
+    exit 1
+}
+[ -e cut_before ] && hang_up cut_before
 [ -e readonly ] && { echo 'Error: Operation not permitted' >&2; exit 1; }
 cat > sent
 [ -e slow ] && sleep 0.2
@@ -70,6 +78,7 @@ bad=$(grep -n '^bad' sent | cut -d: -f1)
 [ -n "$bad" ] && { echo "stdin:$bad: Error: syntax error, unexpected bad" >&2; [ -e lenient ] && exit 0; exit 1; }
 echo x >> loads
 grep -v '^#' sent > running
+[ -e cut_after ] && hang_up cut_after
 [ -e forgetful ] && echo 'somebody else' >> running
 exit 0
 """

@@ -123,6 +123,15 @@ def test_a_read_only_device_is_named_with_the_remedy(fleet):
     assert fleet.running("leaf2") == OLD
 
 
+@pytest.mark.parametrize("moment", ["cut_before", "cut_after"])
+def test_a_session_that_is_cut_while_sending_is_rolled_back_over_another(fleet, moment):
+    (fleet.folder("fw1") / moment).touch()
+    with pytest.raises(DeviceError, match=r"fw1: the session broke.*\(rolled back: fw1, fw2, leaf1, leaf2\)"):
+        fleet.apply(fleet.plan())
+    assert not (fleet.folder("fw1") / moment).exists()
+    assert (fleet.filters(), fleet.startups()) == (UNTOUCHED, UNTOUCHED)
+
+
 def test_a_bug_in_the_verification_rolls_back_too(fleet):
     def broken(_):
         raise ZeroDivisionError

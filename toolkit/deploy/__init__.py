@@ -1,6 +1,12 @@
 """Plan, apply, rollback, journal; Nornir tasks; the only room that talks to devices.
 
-For one's own `nr.run(task=...)`: `read_filter`, `load_filter`, `save_startup`, `clear_sessions`, `check_login`.
+For one's own `nr.run(task=...)`, on any Nornir whose hosts have a `platform` of the toolkit and options for netmiko:
+`read_filter`, `load_filter`, `save_startup`, `clear_sessions`, `check_login`. They change only what they are given, say
+`changed` only where something was, and send nothing in a dry run::
+
+    nr = open_nornir(load_site(Path("inventory")))
+    filters = results(nr.run(task=read_filter))  # device -> {command: output}; raises DeviceError
+    nr.run(task=load_filter, text=Path("leaf1.cfg").read_text())
 """
 
 from toolkit.deploy.apply import Options, Outcome, apply, rollback
