@@ -59,11 +59,10 @@ class Witness:
 
     def __str__(self) -> str:
         asked = f", asked for by {', '.join(self.requirements)}" if self.requirements else ""
-        known = {ConnState.NEW: "", ConnState.ESTABLISHED: " (on a known connection)"}
-        return (
-            f"{self.device} {self.interface}: {self.kind.value.replace('_', ' ')}: {self.packet}{known.get(self.state, ' (about a known connection)')}, "
-            f"decided by {self.decision.acl} {self.decision.place}: {self.decision.entry}{asked}"
-        )
+        known = {ConnState.ESTABLISHED: " (on a known connection)", ConnState.RELATED: " (about a known connection)"}
+        what = f"{self.kind.value.replace('_', ' ')}: {self.packet}{known.get(self.state, '')}"
+        decided = f"decided by {self.decision.acl} {self.decision.place}: {self.decision.entry}"
+        return f"{self.device} {self.interface}: {what}, {decided}{asked}"
 
 
 @dataclass(frozen=True, slots=True)
