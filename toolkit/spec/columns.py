@@ -153,9 +153,9 @@ def kinds_of(table: Table) -> tuple[Kind, ...] | None:
 
 def _holds_port(text: str) -> bool:
     found = ports.read(text)
-    if found.entries or found.site:
+    if (found.entries and not found.bad) or found.site:
         return True
-    return any(re.fullmatch(r"\d{3,8}[a-z*]?", bad.text) for bad in found.bad) or protocols.read(text).names != ()
+    return any(re.fullmatch(r"\d{3,8}[a-z*]?", bad.text) for bad in found.bad) or protocols.is_transport(text)
 
 
 def _settle(kinds: list[Kind], table: Table) -> list[Kind]:

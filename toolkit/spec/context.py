@@ -213,6 +213,20 @@ def _by_order(text: str) -> tuple[tuple[Party, ...], tuple[Party, ...]] | None:
     return (second, first) if found["verb"].lower().endswith("from") else (first, second)
 
 
+_SPEAKER: Final = re.compile(
+    r"\b(?:from|for|by) (?P<after>(?:[a-z-]+ ){0,3}[a-z-]+)|"
+    r"^(?P<before>(?:[a-z-]+ ){0,3}?[a-z-]+) (?:connects?|access(?:es)?|reach(?:es)?|uses?|"
+    r"talks?|sends?|opens?|calls?|polls?)\b",
+    re.IGNORECASE,
+)
+
+
+def speaker_in(text: str) -> str | None:
+    """The single role that the words of a row name as the one who connects: `API for clients`, `Agents report`."""
+    found = [role for one in _SPEAKER.finditer(text) for role in mentions(one["after"] or one["before"])[:1]]
+    return found[0] if len(set(found)) == 1 else None
+
+
 _ON: Final = re.compile(r"\b(?:on|for|of|at)\s+(?P<who>[^.:;,()]+)", re.IGNORECASE)
 # Words of headings that name no party.
 _GENERIC_WORDS: Final = """

@@ -133,7 +133,7 @@ class _RowReader:
                 )
             ):
                 return f"its {kind.value} is {cell.flat!r}"
-        remarks = (Kind.NOTES, Kind.PURPOSE, Kind.CONDITION, Kind.OTHER)
+        remarks = (Kind.NOTES, Kind.PURPOSE, Kind.CONDITION)
         reasons = (asks_for_nothing(cell.flat) for kind in remarks for cell in record.cells.get(kind, ()))
         beside_port = record.text(Kind.PORT)
         return next(

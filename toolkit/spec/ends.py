@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from toolkit.spec.columns import Kind
-from toolkit.spec.context import BOTH, IN, OUT, arrow_sides, direction_in, ends_in
+from toolkit.spec.context import BOTH, IN, OUT, arrow_sides, direction_in, ends_in, speaker_in
 from toolkit.spec.statements import among_nodes, between, both_ways, both_ways_from, forwarded_to
 from toolkit.spec.vocabulary import LOOPBACK, SELF, Party, mentions, parties
 
@@ -181,6 +181,9 @@ class _Resolver:
         if among_nodes(words):
             return End(_NODE, "the row speaks of traffic between nodes")
         names = {one.name for one in destination.parties}
+        spoken = speaker_in(words)
+        if spoken and spoken not in names:
+            return End((Party(spoken),), f"the row speaks of {spoken}")
         if names <= _CLUSTER:
             return End(_NODE, "the page does not say who connects; taken as every node")
         if names == {"load_balancer"}:

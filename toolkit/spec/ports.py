@@ -238,6 +238,8 @@ _PAIR: Final = re.compile(r"^\D{0,12}?(\d{1,3})(?:\s*[/:.]\s*(\d{1,3}|\*))?(?:\s
 
 def icmp_kinds(port_text: str, other: str) -> tuple[str, ...]:
     """ICMP kinds as `8/0`, from the port cell first and else from the words of the row; empty for every kind."""
+    if _ANY.match(port_text.strip()):
+        return ()
     for text in (port_text, other):
         typed = [(m[1], m[2] or m[3]) for m in _TYPE.finditer(text)]
         if not typed and text is port_text:

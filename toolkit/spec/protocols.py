@@ -38,7 +38,7 @@ _OVER: Final = {"udp": _OVER_UDP.split(), "tcp": _OVER_TCP.split()}
 _APPLICATIONS: Final = {name: transport for transport, names in _OVER.items() for name in names}
 _WORD: Final = re.compile(r"ip-in-ip|ipsec esp|http/[123](?:\.\d)?|[a-z][a-z0-9]*(?:-[a-z]+)*")
 _NUMBER: Final = re.compile(
-    r"(?:\bip )?\bprotocol (?:number |no\.? |id )?#?(\d{1,3})\b|^#?(\d{1,3})\b(?!\s*[-\u2013]\s*\d)"
+    r"(?:\bip )?\bprotocol (?:number |no\.? |id )?#?(\d{1,3})\b|^#?(\d{1,3})\b(?=\s*(?:$|[(/,]))"
 )
 _ICMPV6: Final = re.compile(r"\b(?:ipv6[ -]?icmp|icmp[ -]?(?:for )?(?:ip)?v?6)\b")
 _ANY: Final = re.compile(r"^(?:any|all|\*|all protocols|any protocol|ip|ipv4|all traffic|any/all)$")

@@ -114,17 +114,16 @@ _LOCAL: Final = re.compile(
 )
 _BLOCKED: Final = re.compile(
     r"^\W*(?:blocked|block|closed|close|den(?:y|ied)|drop(?:ped)?|reject(?:ed)?|forbidden|"
-    r"prohibited|disabled|not used|unused|not (?:needed|required|exposed|open(?:ed)?|"
-    r"applicable)|deprecated|removed|obsolete|reserved|do not open|do not use|never open|none|"
-    r"no|no longer used)\W*$|"
-    r"\b(?:must|should|has to|have to|needs? to|is to|are to|can|may) (?:be |remain |stay |"
+    r"prohibited|disabled|not used|unused|not (?:needed|required|exposed|open(?:ed)?)|"
+    r"deprecated|removed|obsolete|reserved|do not open|do not use|never open|no longer used)\W*$|"
+    r"\b(?:must|should|has to|have to|needs? to|is to|are to) (?:be |remain |stay |"
     r"always be |be kept |be left )(?:blocked|closed|denied|dropped|rejected|disabled|shut)\b|"
     r"\b(?:keep|leave) (?:this |the |these |it |them )?(?:ports? )?(?:closed|blocked)\b|"
     r"\b(?:must|should) (?:not|never) be (?:open(?:ed)?|allowed|exposed|used|reachable|"
     r"accessible)\b(?! (?:to|from|on|outside|by|in|unless|for))|"
     r"\b(?:do not|don't|never) (?:open|use|expose|allow) (?:this |the |these )?(?:ports?|"
     r"traffic|it)?\s*(?:[.!;,]|$|in the firewall|on the firewall|as |at all|any)|\b(?:is|are|"
-    r"gets?) (?:always |now )?(?:blocked|dropped|denied|closed|disabled)(?: by default)?\b(?! "
+    r"gets?) (?:always |now )?(?:blocked|dropped|denied|closed|disabled(?! by default))(?: by default)?\b(?! "
     r"(?:from|for|to|by the|on the|unless|until|if))|"
     r"\bblock (?:this|these|the) (?:ports?|traffic)\b(?! (?:from|to))|\bnot exposed\b(?! (?:to "
     r"the (?:internet|public)|publicly))|\bno (?:firewall )?(?:rule|opening|access|network "
@@ -287,7 +286,8 @@ _CLAUSE: Final = re.compile(
 _EMPTY_CLAUSE: Final = re.compile(
     r"\b(?:firewalls?)\b.*\b(?:set up|enabled|used|configured|in use|installed|exists?|have|"
     r"running)\b|\byou (?:have|use|run|set up) (?:a |any )?firewall|\botherwise\b|\b(?:noted|"
-    r"stated|indicated|specified|mentioned)$|^(?:when|if) (?:you |we )?(?:are )?(?:install|"
+    r"stated|indicated|specified|mentioned)$|^if (?:needed|necessary|required|desired|applicable|possible)\b|"
+    r"^(?:when|if) (?:you |we )?(?:are )?(?:install|"
     r"deploy|set up|setting up|configur|plan)\w*\b",
     re.IGNORECASE,
 )
