@@ -72,7 +72,8 @@ class PortRange:
 
     def __post_init__(self) -> None:
         if not 0 <= self.first <= self.last <= MAX_PORT:
-            what = f"{self.first} is no port" if self.first == self.last else f"{self.first}-{self.last} is no port range"
+            one = self.first == self.last
+            what = f"{self.first} is no port" if one else f"{self.first}-{self.last} is no port range"
             raise InputError(f"{what}; ports go from 0 to {MAX_PORT}")
 
     @classmethod
