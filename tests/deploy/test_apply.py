@@ -407,6 +407,14 @@ def test_startup_is_not_saved_when_told_so(fleet):
     assert (fleet.filters(), fleet.startups()) == (DONE, UNTOUCHED)
 
 
+def test_a_firewall_whose_sessions_cannot_be_read_is_refused_before_anything_is_sent(fleet):
+    (fleet.folder("fw1") / "sessions").unlink()
+    with pytest.raises(DeviceError, match="fw1 refused: cat: sessions: No such file"):
+        fleet.apply(fleet.plan())
+    assert fleet.filters() == UNTOUCHED
+    assert fleet.loads("leaf2") == 0
+
+
 def test_only_denied_sessions_are_ended_and_only_on_stateful_devices(fleet):
     listing = (
         "tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=40000 dport=443 src=10.0.0.2 dst=10.0.0.1 "

@@ -15,7 +15,7 @@ from toolkit.platforms import get
 from toolkit.render import context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nornir.core.task import Result, Task
@@ -156,6 +156,8 @@ class _Pusher:
             )
         for device, state in self.target.read(plan.changed).items():
             self._must_send(device, state)
+        # A device whose sessions cannot be read could not end the denied ones either.
+        self.target.run(self._stateful(plan.changed), _list_sessions)
 
     # ---- forwards -------------------------------------------------------------------------
 
@@ -237,12 +239,14 @@ class _Pusher:
 
         def end(task: Task) -> Result:
             device = str(task.host.name)
-            found = read_sessions(run_command(task, LIST_COMMAND))
+            found = read_sessions(_list_sessions(task).result)
             denied = [packet for packet in found if self.target.stale(device, packet, states[device])]
             return clear_sessions(task, [end_command(packet) for packet in denied])
 
-        stateful = [device for device in states if self.target.site.topology.node(device).stateful]
-        self.outcome.ended_sessions += sum(self.target.run(stateful, end).values())
+        self.outcome.ended_sessions += sum(self.target.run(self._stateful(states), end).values())
+
+    def _stateful(self, devices: Iterable[str]) -> list[str]:
+        return [device for device in devices if self.target.site.topology.node(device).stateful]
 
     # ---- backwards ------------------------------------------------------------------------
 
@@ -288,3 +292,9 @@ class _Pusher:
         platform = get(change.platform)
         where = context(self.target.site, self.target.finder, change.device)
         return platform.parse_config(path.read_text(encoding="utf-8"), str(path), where, platform.empty(where))
+
+
+def _list_sessions(task: Task) -> Result:
+    from nornir.core.task import Result
+
+    return Result(host=task.host, result=run_command(task, LIST_COMMAND))
