@@ -34,6 +34,8 @@ DEVICES = ("leaf1", "leaf2", "fw1", "fw2")
 ADDRESSES = {device: f"127.0.0.{number}" for number, device in enumerate(DEVICES, 11)}
 OLD = "old rule\n"
 NEW = "new rule\nsecond rule\n"
+UNTOUCHED = dict.fromkeys(DEVICES, OLD)
+DONE = dict.fromkeys(DEVICES, NEW)
 
 CONFIG = """\
 Port {port}
@@ -271,3 +273,7 @@ class Fleet:
 
     def steps(self, plan, device: str) -> list[str]:
         return [one.step for one in deploy.Journal(self.runs / plan.id).entries() if one.device == device]
+
+
+class CrashError(BaseException):
+    """The process is gone: nothing that follows a step of the journal is done, no handler runs."""
