@@ -1,21 +1,23 @@
 """Namespaces of one lab: everything lives inside a process tree that dies with its parent.
 
 `run_inside` forks a child into fresh user, network, mount, pid, uts and ipc namespaces (without the user
-namespace when already root) and runs a function there. The child is pid 1 of its tree, so that when it
-ends, for whatever reason, the kernel ends everything in it and takes the networks away.
+namespace when already root) and runs a function there. Pid 1 of that tree does nothing but wait and bury
+orphans; when it ends, for whatever reason, the kernel ends everything in the tree and takes the networks away.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import select
 import shutil
 import signal
 import struct
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from toolkit.errors import LabError, MissingProgramError, NamespaceError, ToolkitError
 
@@ -34,9 +36,8 @@ PR_CAP_AMBIENT_RAISE: Final = 2
 CAPABILITY_VERSION_3: Final = 0x20080522
 MS_BIND: Final = 0x1000
 MS_REC_PRIVATE: Final = 0x44000
-SYS_CAPGET: Final = {"x86_64": 125, "aarch64": 90}
-SYS_CAPSET: Final = {"x86_64": 126, "aarch64": 91}
 LAST_CAPABILITY: Final = 63
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 STATE: Final = Path("/run/lab")
 USER: Final = "netops"
@@ -47,7 +48,8 @@ PROGRAMS: Final[dict[str, str]] = {
     "nft": "nftables",
     "ip": "iproute2",
     "nsenter": "util-linux",
-    "unshare": "mount",
+    "unshare": "util-linux",
+    "mount": "mount",
     "sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
     "etcd": "etcd-server",
@@ -87,19 +89,27 @@ def check_permission() -> None:
     Raises:
         NamespaceError: no; the message names the remedy.
     """
-    pid = os.fork()
-    if pid == 0:
+
+    def attempt() -> int:
         try:
             _unshare()
-        except OSError:
-            os._exit(1)
-        os._exit(0)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
+            # AppArmor may allow the namespace and then take away what it is good for.
+            _mount(None, "/", None, MS_REC_PRIVATE)
+        except (OSError, LabError):
+            return 1
+        return 0
+
+    child = _fork(attempt)
+    _, status = os.waitpid(child, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # one that came meanwhile is for us
+    if status != 0:
         raise NamespaceError(f"this user may not create network namespaces; {_remedy()}")
 
 
 def _remedy() -> str:
     """The line that lets users create namespaces, judged by what this system has switched off."""
+    if os.getuid() == 0:
+        return "this root lacks the capability CAP_SYS_ADMIN: leave the container, or start it with that capability"
     knobs = (
         (
             "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
@@ -121,23 +131,25 @@ def _remedy() -> str:
 def run_inside(function: Callable[[], int], started: Callable[[int], None] | None = None) -> int:
     """Run a function inside fresh namespaces and return its exit code.
 
-    SIGINT and SIGTERM are passed on once; when this process is killed, the namespaces go with it.
+    SIGINT and SIGTERM are passed on, and the first one lets the function clean up; when this process is
+    killed, the namespaces go with it. An error of the function is written to stderr in there.
     `started` is called outside with the process id of the lab's first process, for `attach`.
+
+    Raises:
+        MissingProgramError: a program is not installed; names the Debian package.
+        NamespaceError: this user may not make namespaces; names the remedy.
     """
     check_programs()
     check_permission()
     parent = os.getpid()
-    keeper = os.fork()
-    if keeper == 0:
-        os._exit(_keep(function, parent, started))
-    return _wait(keeper)
+    return _fork_and_wait(lambda: _keep(function, parent, started))
 
 
 def attach(pid: int, function: Callable[[], int]) -> int:
     """Run a function inside the namespaces of a lab that is up; `pid` is its first process.
 
     Raises:
-        LabError: the process is gone, or belongs to somebody else.
+        LabError: the process is gone.
     """
     flags = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC
     if os.getuid() != 0:
@@ -148,104 +160,141 @@ def attach(pid: int, function: Callable[[], int]) -> int:
         raise LabError(f"the lab's process {pid} cannot be reached: {caught.strerror}") from None
     parent = os.getpid()
     folder = Path.cwd()
-    keeper = os.fork()
-    if keeper == 0:
+
+    def enter() -> int:
         os.setsid()
         _die_with(parent)
         try:
             _check(_libc.setns(pidfd, flags))
-            os.chdir(folder)  # other mounts have another root, and the way there is the same
-            if os.getuid() != 0:
-                _raise_ambient()
-        except OSError:
-            os._exit(126)
-        os._exit(_fork_inside(function))
-    os.close(pidfd)
-    code = _wait(keeper)
-    if code == 126:  # noqa: PLR2004 - what the child says when it may not enter
-        raise LabError(f"the lab of process {pid} belongs to somebody else")
-    return code
+        except OSError as caught:
+            raise LabError(f"the lab of process {pid} cannot be entered: {caught.strerror}; is it yours?") from None
+        os.chdir(folder)  # other mounts have another root, and the way there is the same
+        if os.getuid() != 0:
+            _raise_ambient()
+        return _fork_inside(lambda: _work(function))
+
+    try:
+        return _fork_and_wait(enter)
+    finally:
+        os.close(pidfd)
 
 
 def _keep(function: Callable[[], int], parent: int, started: Callable[[int], None] | None) -> int:
     """The process between: it holds the namespaces open and waits for pid 1 of the lab."""
-    os.setsid()  # Ctrl-C reaches the outer process only, which passes it on once
+    os.setsid()  # Ctrl-C reaches the outer process only, which passes it on
     _die_with(parent)
     _unshare()
 
-    def prepared() -> int:
+    def first() -> int:
         _prepare()
-        return function()
+        return _fork_and_wait(lambda: _work(function), orphans=True)
 
-    return _fork_inside(prepared, started)
+    return _fork_inside(first, started)
+
+
+def _work(function: Callable[[], int]) -> int:
+    """The lab's own work: the first signal raises here, later ones do not disturb the cleaning up."""
+    os.environ["HOME"] = str(STATE / "home")
+    os.environ["PATH"] = "/usr/sbin:/sbin:/usr/bin:/bin:" + os.environ.get("PATH", "")
+
+    def stop(number: int, _frame: object) -> None:
+        for one in SIGNALS:
+            signal.signal(one, lambda *_: None)
+        raise SystemExit(128 + number)
+
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    return function()
 
 
 def _fork_inside(function: Callable[[], int], started: Callable[[int], None] | None = None) -> int:
     """Fork into the pid namespace that was entered or made, run the function there, and wait."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            _die_with_parent_of_namespace()
-            os.environ["HOME"] = str(STATE / "home")
-            os.environ["PATH"] = "/usr/sbin:/sbin:/usr/bin:/bin:" + os.environ.get("PATH", "")
-            code = function()
-        except KeyboardInterrupt:
-            code = 130
-        except SystemExit as caught:
-            code = caught.code if isinstance(caught.code, int) else 1
-        except ToolkitError as caught:
-            sys.stderr.write(f"toolkit: {caught}\n")
-            code = caught.exit_code
-        except BaseException:  # noqa: BLE001 - nothing may run on past the end of the lab's first process
-            traceback.print_exc()
-        finally:
-            _flush()
-            os._exit(code)
-    if started is not None:
-        started(child)
-    return _wait(child)
+    keeper = os.pidfd_open(os.getpid())
+
+    def inside() -> int:
+        _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+        # In another pid namespace a dead parent looks like a living one, but its descriptor tells.
+        if select.select([keeper], [], [], 0)[0]:
+            return 1
+        return function()
+
+    try:
+        return _fork_and_wait(inside, started)
+    finally:
+        os.close(keeper)
+
+
+def _fork_and_wait(
+    function: Callable[[], int], started: Callable[[int], None] | None = None, *, orphans: bool = False
+) -> int:
+    """Run a function in a child, pass signals on to it, and return its exit code, 128 + n after signal n.
+
+    With `orphans` every other child is waited for too, as pid 1 has to.
+    """
+    pid = _fork(function)
+
+    def forward(number: int, _frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    before = {number: signal.signal(number, forward) for number in SIGNALS}
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if started is not None:
+            started(pid)
+        while True:
+            ended, status = os.waitpid(-1 if orphans else pid, 0)
+            if ended == pid:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fork(function: Callable[[], int]) -> int:
+    """Start a function in a child; its process id.
+
+    Signals stay blocked until somebody handles them, in the parent and in the child, so that none is lost.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    _flush()  # what stands in the buffers would be written twice
+    pid = os.fork()
+    if pid == 0:
+        _end_with(function)
+    return pid
+
+
+def _end_with(function: Callable[[], int]) -> NoReturn:
+    """Run a function in a forked child and end it there: it must never run on into its parent's code."""
+    code = 1
+    try:
+        code = function()
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as caught:
+        code = caught.code if isinstance(caught.code, int) else int(caught.code is not None)
+    except ToolkitError as caught:
+        sys.stderr.write(f"toolkit: {caught}\n")
+        code = caught.exit_code
+    except BaseException:  # noqa: BLE001 - see above
+        traceback.print_exc()
+    finally:
+        _flush()
+        os._exit(code)
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            continue
-
-
-def _wait(pid: int) -> int:
-    """Wait for a child and pass signals on to it; its exit code, 128 + n after signal n."""
-
-    def forward(number: int, _frame: object) -> None:
-        os.kill(pid, number)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        while True:
-            try:
-                _, status = os.waitpid(pid, 0)
-            except InterruptedError:
-                continue
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _die_with(parent: int) -> None:
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     if os.getppid() != parent:
         os._exit(1)
-
-
-def _die_with_parent_of_namespace() -> None:
-    """As `_die_with`, for pid 1 of a pid namespace, which sees no parent."""
-    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(SystemExit(143)))
 
 
 def _unshare() -> None:
@@ -264,15 +313,12 @@ def _unshare() -> None:
 
 def _raise_ambient() -> None:
     """Let programs that we start keep the capabilities that we hold inside the user namespace."""
-    machine = os.uname().machine
-    if machine not in SYS_CAPGET:
-        raise LabError(f"rootless labs are not supported on {machine}; run as root")
     header = ctypes.create_string_buffer(struct.pack("II", CAPABILITY_VERSION_3, 0))
     data = ctypes.create_string_buffer(24)
-    _check(_libc.syscall(SYS_CAPGET[machine], header, data))
+    _check(_libc.capget(header, data))
     effective, permitted, _, effective_high, permitted_high, _ = struct.unpack("6I", data.raw)
     packed = struct.pack("6I", effective, permitted, permitted, effective_high, permitted_high, permitted_high)
-    _check(_libc.syscall(SYS_CAPSET[machine], header, ctypes.create_string_buffer(packed)))
+    _check(_libc.capset(header, ctypes.create_string_buffer(packed)))
     held = permitted_high << 32 | permitted
     for number in range(LAST_CAPABILITY + 1):
         if held >> number & 1:
