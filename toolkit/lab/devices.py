@@ -26,6 +26,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 AllowUsers {user}
+SetEnv PATH=/usr/sbin:/usr/bin:/sbin:/bin
 StrictModes no
 UseDNS no
 PrintMotd no

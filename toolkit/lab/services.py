@@ -22,7 +22,7 @@ from toolkit.lab.namespaces import STATE, USER, enter_network, program
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from toolkit.lab.backends.netns import NetnsLab
+    from toolkit.lab.backends.base import Lab
     from toolkit.lab.topology_file import LabNode
 
 HAPROXY_HEAD: Final = """\
@@ -71,7 +71,7 @@ class ServiceStatus:
 class Services:
     """The real services of one lab."""
 
-    def __init__(self, lab: NetnsLab) -> None:
+    def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.plan = lab.plan
         self._home = lab.home
@@ -276,7 +276,7 @@ class Services:
             connection.close()
 
 
-def flush_connections(lab: NetnsLab, device: str) -> None:
+def flush_connections(lab: Lab, device: str) -> None:
     """Forget what a device knows of connections, as a reboot would.
 
     Raises:

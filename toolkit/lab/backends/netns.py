@@ -29,6 +29,18 @@ SYSCTLS: Final = {
     "net/ipv6/conf/default/disable_ipv6": "1",
     "net/ipv4/ip_unprivileged_port_start": "0",
 }
+# Management is a network of its own: its route stands in a table that only eth0 and the device itself ask, so
+# that nothing is forwarded there, and no host reaches a device's login through a data interface.
+MANAGEMENT_TABLE: Final = 100
+MANAGEMENT_RULES: Final = (
+    "rule add pref 10 from all lookup local",
+    "rule add pref 1 to {network} iif eth0 lookup local",
+    "rule add pref 2 to {network} iif lo lookup local",
+    "rule add pref 3 to {network} iif lo lookup {table}",
+    "rule add pref 4 to {network} blackhole",
+    "rule add pref 5 iif eth0 blackhole",
+    "rule del pref 0",
+)
 
 
 class NetnsLab:
@@ -41,6 +53,7 @@ class NetnsLab:
         self.devices: dict[str, Device] = {}
         self.processes: list[subprocess.Popen[bytes]] = []
         self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self._up = True
 
     def __enter__(self) -> Self:
         try:
@@ -131,7 +144,10 @@ class NetnsLab:
                 time.sleep(0.01)
 
     def down(self) -> None:
-        """End everything; what is left goes with the namespaces."""
+        """End everything; what is left goes with the namespaces. A second call does nothing."""
+        if not self._up:
+            return
+        self._up = False
         for device in self.devices.values():
             device.stop()
         for process in self.processes:
@@ -199,8 +215,11 @@ class NetnsLab:
         for interface in dict.fromkeys(name for name, _ in node.addresses):
             yield f"link set {interface} up"
         if node.management is not None:
-            yield f"addr add {node.management}/{self.plan.management.prefixlen} dev eth0"
+            network = self.plan.management
+            yield f"addr add {node.management}/{network.prefixlen} dev eth0 noprefixroute"
             yield "link set eth0 up"
+            yield f"route add {network} dev eth0 src {node.management} table {MANAGEMENT_TABLE}"
+            yield from (rule.format(network=network, table=MANAGEMENT_TABLE) for rule in MANAGEMENT_RULES)
         for prefix, via in node.routes:
             yield f"route add {prefix} via {via}"
 
