@@ -176,12 +176,20 @@ def _balanced(site: Site) -> dict[int, tuple[str, ...]]:
 
 
 def write(site: Site, path: Path) -> None:
-    """Write the topology file of a site."""
+    """Write the topology file of a site.
+
+    Raises:
+        LabError: a name in the site holds what containerlab would expand.
+    """
     import yaml
 
     head = "# Generated from the inventory by `toolkit lab build`; edit the site, not this file.\n"
+    text = yaml.safe_dump(clab_topology(site), sort_keys=False, width=120)
+    for line in text.splitlines():
+        if "$" in line or "{{" in line:
+            raise LabError(f"containerlab would expand `$` and `{{{{` in the topology file; rename: {line.strip()}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(head + yaml.safe_dump(clab_topology(site), sort_keys=False, width=120), encoding="utf-8")
+    path.write_text(head + text, encoding="utf-8")
 
 
 def read(path: Path) -> LabPlan:
@@ -205,7 +213,7 @@ def read(path: Path) -> LabPlan:
             balanced=tuple((int(port), tuple(pool)) for port, pool in balanced.items()),
             virtual=tuple((name, virtual, source) for name, virtual, source in json.loads(labels["toolkit.virtual"])),
         )
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as caught:
+    except (OSError, KeyError, IndexError, AttributeError, TypeError, ValueError, yaml.YAMLError) as caught:
         raise LabError(f"no topology file of the toolkit: {caught}", place=Place(str(path))) from None
 
 
