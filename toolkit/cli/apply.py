@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with an apply that was interrupted.")
 @click.option("--without-lab", is_flag=True, help="Push without a lab certificate; the journal keeps that.")
 @click.option("--no-save", is_flag=True, help="Leave the startup configuration alone.")
+@click.option("--save-anyway", is_flag=True, help="Save it even where it differed from the running one before.")
 @inventory_option
 @json_option
-def apply(inventory: Path, plan_id: str, resume: bool, without_lab: bool, no_save: bool, as_json: bool) -> None:
+def apply(
+    inventory: Path,
+    plan_id: str,
+    resume: bool,
+    without_lab: bool,
+    no_save: bool,
+    save_anyway: bool,
+    as_json: bool,
+) -> None:
     """Push a plan: canary, waves, read-back and proof over new sessions, rollback at the first failure."""
     from toolkit import deploy
     from toolkit.deploy import Options
@@ -31,7 +40,7 @@ def apply(inventory: Path, plan_id: str, resume: bool, without_lab: bool, no_sav
     plan = deploy.load_plan(RUNS, plan_id)
     target = make_target(work)
     try:
-        options = Options(resume=resume, without_lab=without_lab, save=not no_save)
+        options = Options(resume=resume, without_lab=without_lab, save=not no_save, save_anyway=save_anyway)
         outcome = deploy.apply(plan, RUNS / plan_id, target, candidates_of(work, plan), options)
     finally:
         target.close()
