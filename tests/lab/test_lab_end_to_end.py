@@ -59,7 +59,7 @@ def test_the_whole_matrix_is_as_the_page_asks(place):
     folder = place / "runs" / outcome["run"]
     for name in (
         "plan.json",
-        "journal.jsonl",
+        "rehearsal.jsonl",
         "matrix.csv",
         "report.html",
         "junit.xml",

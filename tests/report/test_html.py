@@ -90,7 +90,7 @@ def test_every_part_is_there(text):
     for part in ("summary", "matrix", "findings", "requirements", "flows", "devices", "run", "limits"):
         assert f'<section id="{part}">' in text
     assert text.count("<figure>") == 3
-    assert "tcp-22 (uipath-automation-suite line 10)" in text
+    assert "tcp-22 (uipath-automation-suite line 10,1)" in text
     assert "header_row_merged" in text
     assert "1 of 2 steps failed. 1 cell wrong. 1 cell inconclusive." in text
 

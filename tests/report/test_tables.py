@@ -19,7 +19,7 @@ from toolkit.report.tables import FlowTable, hosts_table, roles_table
 def test_every_flow_of_the_page_has_its_line(graph):
     rows = hosts_table(graph).rows
     lines = {row.requirement: row.lines for row in rows if row.document == "uipath-automation-suite"}
-    assert lines["tcp-22"] == (10,)
+    assert lines["tcp-22"] == (10, 1)
     assert 27 in lines["tcp-30070"]
     assert all(lines.values())
     assert {(row.source, row.destination, row.service) for row in rows} == {
@@ -61,7 +61,7 @@ def test_every_permit_entry_of_a_device_is_cited(report):
     entries = [entry for device in report.devices for acl in device.acls for entry in acl.entries]
     assert entries
     assert all(entry.citations or entry.comment for entry in entries)
-    assert any(entry.citations == ("tcp-22 (uipath-automation-suite line 10)",) for entry in entries)
+    assert any(entry.citations == ("tcp-22 (uipath-automation-suite line 10,1)",) for entry in entries)
     assert next(device for device in report.devices if device.name == "fw1").diff == "+ jump"
 
 
