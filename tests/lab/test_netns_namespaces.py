@@ -148,6 +148,34 @@ def test_attach_enters_the_same_lab():
     os.close(writer)
 
 
+def test_a_command_in_a_lab_that_is_up_has_the_terminal():
+    script = (
+        "import fcntl, os, sys, termios\n"
+        "from toolkit.lab.namespaces import attach, run_inside\n"
+        "os.setsid()\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "reader, writer = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os._exit(run_inside(lambda: len(os.read(reader, 1)), lambda first: os.write(writer, b'%9d' % first)))\n"
+        "first = int(os.read(reader, 9))\n"
+        "code = attach(first, lambda: print('heard', open('/dev/tty').readline(), flush=True) or 0)\n"
+        "os.write(writer, b'x')\n"
+        "os.wait()\n"
+        "sys.exit(code)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    master, slave = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=slave, stdout=subprocess.PIPE, env=environment, text=True,
+    ) as running:  # fmt: skip
+        os.close(slave)
+        os.write(master, b"words\n")
+        said = running.stdout.read()
+    os.close(master)
+    assert (said.split("\n")[0], running.returncode) == ("heard words", 0)
+
+
 def test_attach_to_nobody():
     child = subprocess.Popen(["/bin/true"])
     child.wait()

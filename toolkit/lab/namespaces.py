@@ -162,8 +162,7 @@ def attach(pid: int, function: Callable[[], int]) -> int:
     folder = Path.cwd()
 
     def enter() -> int:
-        os.setsid()
-        _die_with(parent)
+        _die_with(parent)  # and no session of its own: a command in there may want the terminal
         try:
             _check(_libc.setns(pidfd, flags))
         except OSError as caught:

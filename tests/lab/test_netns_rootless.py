@@ -1,0 +1,70 @@
+"""Root runs the lab's tests a second time, as a user without any right."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.lab.reference_lab import ROOT
+from toolkit.lab.namespaces import program
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.xdist_group("lab"),
+    pytest.mark.skipif(os.getuid() != 0, reason="an ordinary user runs all tests rootless anyway"),
+]
+NOBODY = 65534
+LIBRARIES = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+
+
+def as_nobody(argv, **environment):
+    drop = [program("setpriv"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--"]
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(ROOT), *LIBRARIES]), **environment}
+    return subprocess.run(
+        [*drop, *argv], cwd=ROOT, env=variables, text=True, capture_output=True, timeout=240, check=False
+    )
+
+
+@pytest.fixture
+def folder():
+    made = Path(tempfile.mkdtemp())
+    os.chown(made, NOBODY, NOBODY)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def python():
+    """An interpreter of this version that everybody may run, with the project in its reach."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for candidate in (sys.executable, f"/usr/bin/{name}", f"/usr/local/bin/{name}"):
+        if Path(candidate).exists():
+            done = as_nobody(["/usr/bin/env", candidate, "-c", "import pytest, toolkit"])
+            if done.returncode == 0:
+                return candidate
+    pytest.skip("no interpreter, or not the project's folder, is open to an ordinary user")
+
+
+@pytest.mark.parametrize("file", ["test_netns_namespaces.py", "test_netns.py", "test_netns_services.py"])
+def test_an_ordinary_user_can_do_the_same(python, folder, file):
+    allowed = as_nobody([python, "-c", "from toolkit.lab.namespaces import check_permission; check_permission()"])
+    if allowed.returncode != 0:
+        pytest.skip(allowed.stderr.strip().rpartition("\n")[2])
+    done = as_nobody(
+        [python, "-m", "pytest", f"tests/lab/{file}", "-q", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp"],
+        HOME=str(folder),
+        TMPDIR=str(folder),
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    passed = int(re.search(r"(\d+) passed", done.stdout).group(1))
+    skipped = re.findall(r"SKIPPED \[\d+\] .*", done.stdout)
+    assert passed >= 5
+    assert all("takes a capability away from root" in line for line in skipped), skipped
