@@ -85,3 +85,34 @@ def test_every_witness_gets_the_verdict_that_it_claims(tmp_path):
     wrong = [row for row in rows if row["seen"] not in (row["claimed"], "elsewhere")]
     assert not wrong
     assert sum(row["seen"] != "elsewhere" for row in rows) >= 8
+
+
+FRAGMENT = """
+import sys
+from ipaddress import IPv4Address
+from pathlib import Path
+from toolkit.lab.inject import observe
+from toolkit.lab.namespaces import STATE, run_inside
+from toolkit.lab.rehearsal import Rehearsal
+from toolkit.net import TCP, Packet
+from toolkit.render.work import Work
+
+def main():
+    with Rehearsal(Work(Path("inventory")), STATE / "runs") as lab:
+        lab.push(lab.make_plan())
+        devices = {d.name: lab.lab.namespaces[d.name] for d in lab.plan.devices}
+        ends = (lab.lab.namespaces["node1"], lab.lab.namespaces["node2"])
+        address = (IPv4Address("10.10.1.11"), IPv4Address("10.10.1.12"))
+        for packet in (Packet(*address, TCP, 40000, 2379), Packet(*address, TCP, fragment=True)):
+            print(observe(packet, *ends, devices=devices, switches=["leaf1", "leaf2"]).verdict)
+    return 0
+
+sys.exit(run_inside(main))
+"""
+
+
+def test_a_later_fragment_is_denied_where_its_first_packet_passes():
+    done = subprocess.run(
+        [sys.executable, "-c", FRAGMENT], cwd=ROOT, text=True, capture_output=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["permitted", "denied"], done.stderr

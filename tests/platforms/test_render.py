@@ -175,6 +175,8 @@ def test_each_rule_of_a_golden_matters_and_each_value_in_it(device, name):
     edits = 0
     for number in rule_lines(text):
         line = lines[number]
+        if "frag-off" in line:
+            continue  # the model knows that fragments have no ports; the kernel must be told
         if "jump uipath_eth3_in" in line and name == "own_stateful":
             continue  # bound, and empty: nothing is asked of this interface
         versions = {
@@ -316,7 +318,7 @@ def test_only_ipv4_is_ever_denied(device):
         context = device(kind)
         entries = {"eth1": tuple(deny(service) for service in SERVICES)}
         text = PLATFORM.render(make_policy(context, entries), PLATFORM.empty(context)).text
-        drops = [line for line in text.splitlines() if " drop " in line]
+        drops = [line for line in text.splitlines() if " drop " in line and "frag-off" not in line]
         assert len(drops) == len(SERVICES)
         assert all(guard in line or "icmp type" in line or "ip protocol icmp" in line for line in drops)
         after = before_of(context, text)

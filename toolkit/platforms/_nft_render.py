@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import PolicyError
-from toolkit.net import ANY_PORT, ANYWHERE, Action
+from toolkit.net import ANY_PORT, ANY_SERVICE, ANYWHERE, Action
 from toolkit.packets import Space
 from toolkit.platforms._nft_eval import View
 from toolkit.platforms._nft_model import (
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from toolkit.packets import PacketSet
     from toolkit.platforms._nft_model import TableKey
     from toolkit.platforms.base import DeviceContext
-    from toolkit.policy import Ace, DevicePolicy
+    from toolkit.policy import Ace, Acl, DevicePolicy
 
 # After the usual filter chains: what another team drops is dropped before it is counted by us.
 OWN_PRIORITY: Final = 10
+FRAGMENT: Final = 2  # the bit of the flags dimension
+FRAGMENT_COMMENT: Final = "default deny: later fragments carry no ports"
 COMMENT_LIMIT: Final = 127  # bytes; nft keeps 128 with the end mark
 LOG_PREFIX_LIMIT: Final = 60
 CHAIN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9/_.-]*", re.ASCII)
@@ -106,10 +108,27 @@ def _render_own(policy: DevicePolicy, context: DeviceContext) -> str:
     rules += [make_rule((Match.words("iifname", (acl.interface,)),), "jump", acl.name) for acl in policy.acls]
     chains = {"forward": Chain("forward", base, tuple(rules))}
     for acl in policy.acls:
-        chains[acl.name] = Chain(acl.name, None, tuple(_rule(ace, acl.name, policy, key[0]) for ace in acl.entries))
+        entries = tuple(_rule(ace, acl.name, policy, key[0]) for ace in acl.entries)
+        chains[acl.name] = Chain(acl.name, None, (*_fragments(acl, policy, key[0]), *entries))
     table = f"{key[0]} {key[1]}"
     head = f"# {policy.device}: table {table} is owned by the toolkit and replaced as a whole\n"
     return f"{head}table {table} {{\n}}\ndelete table {table}\n{write_table(key, chains)}"
+
+
+def _fragments(acl: Acl, policy: DevicePolicy, family: str) -> Iterator[Rule]:
+    """Later fragments that the default of an ACL denies are denied before any port is looked at.
+
+    They carry no ports, but the kernel compares what stands where the ports would be (measured on bridges with
+    kernel 6.18), so that a crafted fragment would pass a port rule. A firewall reassembles before it filters.
+    """
+    permits = [ace for ace in acl.entries if ace.action is Action.PERMIT]
+    if policy.stateful or any(box.flags[1] >= FRAGMENT for ace in permits for box in ace.boxes()):
+        return
+    for ace in acl.entries:
+        if ace.action is Action.DENY and ace.service == ANY_SERVICE:
+            rule = _rule(ace, acl.name, policy, family)
+            later = Match.numbers("ip frag-off", [(1, 1)])
+            yield make_rule((*rule.matches, later), rule.verdict, comment=FRAGMENT_COMMENT, log=rule.log)
 
 
 def _render_jump(policy: DevicePolicy, context: DeviceContext, ruleset: Ruleset) -> tuple[str, tuple[str, ...]]:
