@@ -35,10 +35,10 @@ def reference_plan():
         return read(path)
 
 
-def in_lab(body, folder=INVENTORY):
+def in_lab(body, folder=INVENTORY, plan=None):
     """Run `body(lab)` in a lab of its own, in a forked child; returns the child's exit code."""
     need_namespaces()
-    plan = reference_plan()
+    plan = plan or reference_plan()
 
     def inside():
         with NetnsLab(plan, folder) as lab:
@@ -48,9 +48,9 @@ def in_lab(body, folder=INVENTORY):
     return run_inside(inside)
 
 
-def holds(body):
+def holds(body, **how):
     """As `in_lab`; a failed assertion in there fails the test here."""
-    assert in_lab(body) == 0, "the traceback of the child stands in the captured output"
+    assert in_lab(body, **how) == 0, "the traceback of the child stands in the captured output"
 
 
 def host_state():

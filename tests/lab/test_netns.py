@@ -132,6 +132,11 @@ def test_management_is_a_network_of_its_own():
             subprocess.run([program("ip"), "route", "replace", "10.10.1.0/24", "via", management], check=True)
             assert _from_here("10.10.1.11", 9) == "silence"
             assert ssh(lab, device, "true").returncode == 0
+        for device in ("fw1", "fw2"):  # they forward, but not what comes in there
+            way = [program("ip"), "route", "get", "10.10.1.11", "from", "172.31.250.1", "iif"]
+            assert lab.run(device, [*way, "eth0"]).returncode != 0
+            data = ["from", "10.10.40.25", "iif", "eth4"] if device == "fw1" else ["from", "10.20.0.10", "iif", "eth2"]
+            assert lab.run(device, [*way[:4], *data]).returncode == 0
 
     def _from_here(address, port):
         import socket
