@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from toolkit.spec.page import Block
 
+_LONGEST: Final = 600  # what is longer names no two ends
 IN: Final = "in"
 OUT: Final = "out"
 BOTH: Final = "both"
@@ -156,6 +157,8 @@ def arrow_sides(text: str) -> tuple[str, str, bool] | None:
 
 def ends_in(text: str, title: str = "") -> tuple[tuple[Party, ...], tuple[Party, ...]] | None:
     """Both ends that a heading, caption or sentence names: `Agents to servers`, `A → B`, `between A and B`."""
+    if len(text) > _LONGEST:
+        return None
     flat = re.sub(r"^(?:table|figure)\s+[\d.]+[.:]?\s*|^[\d.]+\s+", "", text.strip().rstrip(":."), flags=re.IGNORECASE)
     parts = _ARROW.split(flat)
     if len(parts) == 2:  # noqa: PLR2004 - two ends

@@ -32,10 +32,10 @@ _MAX_SPAN: Final = 1000
 
 def read_html(text: str) -> tuple[Block, ...]:
     """Blocks of an HTML document or fragment, in document order."""
-    from bs4 import BeautifulSoup
+    from toolkit.spec.soup import Soup
 
     walker = _Walker()
-    walker.walk(BeautifulSoup(text, "html.parser"))
+    walker.walk(Soup(text))
     walker.flush()
     return tuple(walker.blocks)
 

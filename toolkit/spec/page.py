@@ -148,14 +148,21 @@ def read_page_bytes(data: bytes, name: str) -> Page:
     """
     text = decode(data, name)
     digest = hashlib.sha256(data).hexdigest()
+    try:
+        kind, blocks, repairs = _read(text)
+    except RecursionError:
+        raise PageError("the page's tags are nested too deeply to be read", place=Place(name)) from None
+    return Page(name, kind, digest, blocks, repairs)
+
+
+def _read(text: str) -> tuple[str, tuple[Block, ...], tuple[Finding, ...]]:
     if is_html(text):
         from toolkit.spec.html import read_html
 
-        return Page(name, "html", digest, read_html(text))
+        return "html", read_html(text), ()
     from toolkit.spec.markdown import read_markdown
 
-    blocks, repairs = read_markdown(text)
-    return Page(name, "markdown", digest, blocks, repairs)
+    return "markdown", *read_markdown(text)
 
 
 _PREAMBLE: Final = re.compile(r"\A(?:\s|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)

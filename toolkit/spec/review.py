@@ -13,6 +13,8 @@ from toolkit.net import PortRange
 from toolkit.spec.model import Constraint, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from toolkit.spec.draft import Drafts, Service
     from toolkit.spec.page import Page
     from toolkit.spec.proposal import Proposed
@@ -38,9 +40,8 @@ def compare(out: Drafts) -> None:
                     line,
                     f"line {requirement.lines[0]} asks for {_name(requirement)}, this row wants it closed",
                 )
-    rows = [one for one in out.requirements if one.lines]
-    for one, other in combinations(rows, 2):
-        if one.lines[0] == other.lines[0] or not _overlap(one.ports, other.ports):
+    for one, other in _with_ports_in_common(out):
+        if one.lines[0] == other.lines[0]:
             continue
         if one.lines[0] in other.lines or other.lines[0] in one.lines:
             continue  # one row runs on in the other
@@ -52,6 +53,20 @@ def compare(out: Drafts) -> None:
                 max(one.lines[0], other.lines[0]),
                 f"{reason} (lines {one.lines[0]} and {other.lines[0]})",
             )
+
+
+def _with_ports_in_common(out: Drafts) -> Iterator[tuple[Proposed, Proposed]]:
+    """Pairs of requirements with a port in common, in the order of the page, found by sweeping over first ports."""
+    ranged = [(PortRange.parse(one.ports), at) for at, one in enumerate(out.requirements) if one.ports]
+    pairs: list[tuple[int, int]] = []
+    open_: list[tuple[PortRange, int]] = []
+    for ports, at in sorted(ranged):
+        open_ = [(other, index) for other, index in open_ if other.last >= ports.first]
+        pairs += [(min(at, index), max(at, index)) for _, index in open_]
+        open_.append((ports, at))
+    bare = [at for at, one in enumerate(out.requirements) if one.ports is None]
+    pairs += combinations(bare, 2)
+    return ((out.requirements[one], out.requirements[other]) for one, other in sorted(pairs))
 
 
 def _meet(requirement: Proposed, service: Service) -> bool:

@@ -11,6 +11,7 @@ from toolkit.spec.model import Constraint
 _SENTENCE: Final = re.compile(
     r"(?<=[a-z0-9)\]])[.!?](?=\s|[A-Z]|$)(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)|(?<=[a-z)]);\s", re.IGNORECASE
 )
+_LONGEST: Final = 600
 _ABBREVIATION: Final = re.compile(r"\b(?:e\.g|i\.e|etc|vs|incl|approx|no)\.$", re.IGNORECASE)
 
 
@@ -26,7 +27,19 @@ def sentences(text: str) -> list[tuple[int, str]]:
         found.append((start, text[start : end.end()]))
         start = end.end()
     found.append((start, text[start:]))
+    found = [piece for at, one in found for piece in _pieces(at, one)]
     return [(at + len(one) - len(one.lstrip()), one.strip()) for at, one in found if one.strip(" .;")]
+
+
+def _pieces(at: int, text: str) -> list[tuple[int, str]]:
+    """A sentence, or pieces of one that is too long to be one: patterns then take time by length, not by its square."""
+    found: list[tuple[int, str]] = []
+    while len(text) > _LONGEST:
+        cut = text.rfind(" ", 1, _LONGEST)
+        cut = cut if cut > 0 else _LONGEST
+        found.append((at, text[:cut]))
+        at, text = at + cut, text[cut:]
+    return [*found, (at, text)]
 
 
 _OUTSIDE: Final = (
