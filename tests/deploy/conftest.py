@@ -47,6 +47,8 @@ def ssh(tmp_path_factory):
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if sshd is None:
         pytest.skip("sshd is missing; run: apt-get install openssh-server")
+    if os.getuid() != 0:
+        pytest.skip("an ordinary user's sshd cannot hand out terminals; the rootless lab tests push over SSH instead")
     folder = tmp_path_factory.mktemp("sshd")
     port = free_port()
     host_key = keygen(folder / "host_key")
