@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 RECORD: Final = struct.Struct("!4s4sHH")
 PR_SET_PDEATHSIG: Final = 1
+MOST_FILES: Final = 16384
 PIPE_SIZE: Final = 1 << 20  # bytes: room for 87,000 unread arrivals
 GRACE: Final = 2.0  # seconds to end by itself
 
@@ -224,8 +226,16 @@ def _accept(sock: socket.socket, _port: int, _report: int) -> None:
         connection.close()  # never by a reset: it could overtake the prober's look at its handshake
 
 
+def _allow_many_files() -> None:
+    """A lab has more ports than an ordinary user's usual limit of 1,024 open files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(MOST_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 def _main() -> None:
     """Body of the child process: orders on standard input, readiness and arrivals on standard output."""
+    _allow_many_files()
     if ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise LabError("cannot tie the listeners to their parent")
     control, report = sys.stdin.fileno(), sys.stdout.fileno()
