@@ -19,6 +19,7 @@ class Kind(StrEnum):
     TCP_PORT = "tcp_port"
     UDP_PORT = "udp_port"
     SOURCE_PORT = "source_port"
+    BACKEND_PORT = "backend_port"
     PROTOCOL = "protocol"
     DIRECTION = "direction"
     SOURCE = "source"
@@ -120,6 +121,13 @@ _SIZING: Final = re.compile(
     r"\b(?:v?cpus?|cores?|ram|memory|disks?|storage|iops|nics?|gib|gb|bandwidth)\b", re.IGNORECASE
 )
 _PORTS: Final = frozenset({Kind.PORT, Kind.TCP_PORT, Kind.UDP_PORT})
+_FRONT_END: Final = re.compile(
+    r"\b(?:lb|load[- ]?balancers?|front-?end|virtual server|vip|balancer|external|public)\b", re.IGNORECASE
+)
+_BACK_END: Final = re.compile(
+    r"\bback-?end|\btargets?\b|\bforward|\bpool\b|\bmembers?\b|\bnodes?\b|\binstances?\b|\bservers?\b|\binternal\b",
+    re.IGNORECASE,
+)
 _INFERRED: Final = 0.6
 
 
@@ -173,7 +181,10 @@ def _settle(kinds: list[Kind], table: Table) -> list[Kind]:
                     i for i in at if re.search(r"dest|listen|target|server", table.header.cells[i].flat, re.IGNORECASE)
                 ]
                 best = (destination or sorted(at, key=lambda index: (-_share(table, index, _is_port), index)))[0]
+                best = next((i for i in at if _FRONT_END.search(table.header.cells[i].flat)), best)
             spare = Kind.PURPOSE if single in (Kind.PROTOCOL, Kind.DIRECTION) else Kind.NOTES
+            if single is Kind.PORT:
+                spare = Kind.BACKEND_PORT if _has_back_end(table, best, at) else Kind.NOTES
             kinds = [spare if kind is single and index != best else kind for index, kind in enumerate(kinds)]
     if Kind.PROTOCOL not in kinds:
         # "Type", "Service" and the like may hold the protocol.
@@ -181,6 +192,16 @@ def _settle(kinds: list[Kind], table: Table) -> list[Kind]:
             if kind in (Kind.PURPOSE, Kind.OTHER) and table.rows and _share(table, index, _is_transport) == 1:
                 return [*kinds[:index], Kind.PROTOCOL, *kinds[index + 1 :]]
     return kinds
+
+
+def _has_back_end(table: Table, front: int, at: list[int]) -> bool:
+    """Whether a table of a load balancer names two ports: its own, and the one behind it."""
+    others = [table.header.cells[index].flat for index in at if index != front]
+    return (
+        len(others) == 1
+        and _FRONT_END.search(table.header.cells[front].flat) is not None
+        and (_BACK_END.search(others[0]) is not None)
+    )
 
 
 def _texts(table: Table, index: int) -> list[str]:

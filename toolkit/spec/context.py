@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from toolkit.spec import protocols
+from toolkit.spec.applies import Condition, condition
 from toolkit.spec.page import Heading, Prose, Table
-from toolkit.spec.statements import Condition, between, both_ways, closes_table, condition, sentences
+from toolkit.spec.statements import between, both_ways, closes_table, sentences
 from toolkit.spec.vocabulary import SELF, Party, mentions, parties, role_of
 
 if TYPE_CHECKING:

@@ -203,14 +203,12 @@ class _Resolver:
                 direction == BOTH or same,
             )
         subject = self._derived(self.subject, lines)
-        pair = between(self._words) if direction is None else None
+        pair = between(self._words) if direction in (None, BOTH) else None
         if pair:
             found = tuple(dict.fromkeys(one for text in pair for one in parties(text, self._title)))
             if found and all(one.known for one in found):
-                return Ends(
-                    End(found, "the row speaks of the traffic between these"),
-                    End(found, "the row speaks of the traffic between these"),
-                )
+                end = End(found, "the row speaks of the traffic between these")
+                return Ends(end, end, direction == BOTH)
         if direction == OUT:
             return Ends(subject, self._destination_in_words())
         if direction == BOTH:

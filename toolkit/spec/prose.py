@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from toolkit.spec import ports, protocols
+from toolkit.spec.applies import condition
 from toolkit.spec.context import ends_in
-from toolkit.spec.draft import CONSTRAINT_ORDER, Drafts, Surroundings
+from toolkit.spec.draft import CONSTRAINT_ORDER
 from toolkit.spec.model import Constraint, Severity
 from toolkit.spec.page import MARK, Page, Prose
 from toolkit.spec.proposal import Proposed, slug
-from toolkit.spec.statements import condition, constraints, forbids_internet, sentences, speaks_of_health
+from toolkit.spec.statements import constraints, forbids_internet, sentences, speaks_of_health
 from toolkit.spec.vocabulary import mentions, parties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from toolkit.spec.services import Drafts, Surroundings
 
 # Ports that Istio's sidecars keep for themselves (istio.io, "Ports used by Istio").
 ISTIO_PORTS: Final = (15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 15090)
@@ -57,6 +60,7 @@ _REACH: Final = re.compile(
     r"have (?:connectivity|access) to|resolve)\s+(?P<b>[^.;]+)",
     re.IGNORECASE,
 )
+_ONLY_FROM: Final = re.compile(r"\bonly\b[^.;]{0,60}?\b(?:from|by|to)\s+(?P<who>[^.;]+)", re.IGNORECASE)
 _CUT: Final = re.compile(
     r"\s+(?:on|over|via|through|using|at|with|by|for|in order|when|if|so that|and (?:make|open|"
     r"that)|is|are|must|has|have|when)\b.*$|\s*\(.*$|,.*$",
@@ -115,7 +119,7 @@ def read(page: Page, around: Surroundings, out: Drafts) -> tuple[tuple[str, tupl
                 f"{roles[0]} must not use one of Istio's reserved ports: {', '.join(map(str, ISTIO_PORTS))}",
             )
             continue
-        if not (_constrain(sentence, out) or _request(sentence, around, out)):
+        if not (_constrain(sentence, out) or _restrict(sentence, around, out) or _request(sentence, around, out)):
             _mention(sentence, out)
     return tuple(dict.fromkeys(forbidden))
 
@@ -169,6 +173,25 @@ def _constrain(sentence: Sentence, out: Drafts) -> bool:
             )
             hit = True
     return hit or forbids_internet(sentence.text)
+
+
+def _restrict(sentence: Sentence, around: Surroundings, out: Drafts) -> bool:
+    """`Port 8443 must only be reachable from the bastion host`: a source that a row may contradict."""
+    found = _ONLY_FROM.search(sentence.text)
+    named = {port for port, _ in ports_in(sentence.text)}
+    if found is None or not named:
+        return False
+    allowed = {one.name for one in parties(_CUT.sub("", found["who"]), around.title)}
+    for one in out.requirements:
+        if one.ports in named and allowed and not set(one.sources) <= allowed:
+            out.find(
+                "contradiction",
+                Severity.WARNING,
+                sentence.line,
+                f"only {', '.join(sorted(allowed))} may reach port {one.ports}, but line {one.lines[0]} lets "
+                f"{', '.join(one.sources)} in",
+            )
+    return any(one.ports in named for one in out.requirements)
 
 
 def _request(sentence: Sentence, around: Surroundings, out: Drafts) -> bool:

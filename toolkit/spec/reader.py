@@ -1,8 +1,8 @@
 """A vendor's page -> a proposed spec. The importer proposes; an operator reviews and commits what then runs.
 
 The rooms of the reading: `page` and its two readers make a neutral document; `columns` says what a table's
-columns hold; `context` what stands around it; `rows`, `ends` and `draft` read one row; `prose` reads what is only
-said in sentences; `review` compares rows with each other and with what other editions say.
+columns hold; `context` what stands around it; `rows`, `services`, `ends`, `applies` and `draft` read one row;
+`prose` reads what is only said in sentences; `review` compares rows with each other and with what other editions say.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import PageError, Place
 from toolkit.spec import columns, ports, prose, protocols, review
-from toolkit.spec.context import Context, tables_with_context
-from toolkit.spec.draft import Drafts, Surroundings, draft
+from toolkit.spec.context import Context, direction_in, tables_with_context
+from toolkit.spec.draft import draft
 from toolkit.spec.model import Severity
 from toolkit.spec.notes import footnotes_of
 from toolkit.spec.page import Heading, Page, Prose, Row, Table, read_page_bytes
 from toolkit.spec.proposal import Proposal, unique_ids
 from toolkit.spec.rows import records
+from toolkit.spec.services import Drafts, Surroundings
 from toolkit.spec.statements import sentences
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _read_tables(page: Page, around: Surroundings, out: Drafts) -> int:
                 unread.append(table)
             continue
         count += 1
-        _read_table(*found, context, around, out)
+        _read_table(*found, _directed(table, *found, context), around, out)
     for table in unread if count else ():
         out.find(
             "table_unread",
@@ -125,16 +126,20 @@ def _as_port_table(table: Table, out: Drafts) -> tuple[Table, tuple[Kind, ...]] 
     return (headless if header_is_data else table), guessed
 
 
-def _read_table(table: Table, kinds: tuple[Kind, ...], context: Context, around: Surroundings, out: Drafts) -> None:
-    if context.direction is None:
-        # A header such as `Inbound:` over unnamed columns says the direction of all rows.
-        from toolkit.spec.context import direction_in
+def _directed(table: Table, read: Table, kinds: tuple[Kind, ...], context: Context) -> Context:
+    """A header such as `Inbound:` over unnamed columns says the direction of all rows."""
+    named = {columns.kind_of(cell.flat) for cell in table.header.cells if cell.text}
+    if (
+        context.direction is not None
+        or read is not table
+        or named & set(kinds) & {columns.Kind.PORT, columns.Kind.TCP_PORT}
+    ):
+        return context
+    text = " ".join(cell.flat for cell in table.header.cells)
+    return replace(context, direction=direction_in(text, heading=True), direction_line=table.line)
 
-        named = [
-            cell for cell, kind in zip(table.header.cells, kinds, strict=False) if kind is not columns.Kind.DIRECTION
-        ]
-        text = " ".join(cell.flat for cell in named)
-        context = replace(context, direction=direction_in(text, heading=True), direction_line=table.line)
+
+def _read_table(table: Table, kinds: tuple[Kind, ...], context: Context, around: Surroundings, out: Drafts) -> None:
     before = len(out.requirements), len(out.findings)
     for record in records(table, kinds, context, around.footnotes, around.title):
         draft(record, around, out)

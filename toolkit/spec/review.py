@@ -15,9 +15,9 @@ from toolkit.spec.model import Constraint, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toolkit.spec.draft import Drafts, Service
     from toolkit.spec.page import Page
     from toolkit.spec.proposal import Proposed
+    from toolkit.spec.services import Drafts, Service
 
 _WIDE: Final = frozenset({"any", "internet"})
 _CLOSED_OFF: Final = frozenset({Constraint.NO_INTERNET, Constraint.PRIVATE_ONLY})

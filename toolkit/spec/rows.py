@@ -22,7 +22,7 @@ _REMARKS: Final = frozenset(
     {Kind.NOTES, Kind.CONDITION, Kind.NEEDED, Kind.OPTIONAL, Kind.ACTION, Kind.OTHER, Kind.SOURCE_PORT}
 )
 _PARTIES: Final = frozenset({Kind.SOURCE, Kind.DESTINATION, Kind.PEER, Kind.SUBJECT})
-_PORTS: Final = frozenset({Kind.PORT, Kind.TCP_PORT, Kind.UDP_PORT})
+_PORTS: Final = frozenset({Kind.PORT, Kind.BACKEND_PORT, Kind.TCP_PORT, Kind.UDP_PORT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,7 @@ def _record(
     header_marks: tuple[str, ...],
     footnotes: Mapping[str, Footnote],
 ) -> Record:
-    own = [
-        _without_marks(row.cells[index], footnotes) if index < len(row.cells) else Cell("", row.line)
-        for index in range(len(kinds))
-    ]
+    own = _own_cells(row, len(kinds), footnotes)
     key_missing = any(
         (not cell.text or cell.merged) and kind not in _REMARKS for cell, kind in zip(own, kinds, strict=True)
     )
@@ -137,6 +134,11 @@ def _record(
         filled_protocol,
         tuple(cell.flat for cell in own),
     )
+
+
+def _own_cells(row: Row, width: int, footnotes: Mapping[str, Footnote]) -> list[Cell]:
+    cells = [_without_marks(cell, footnotes) for cell in row.cells[:width]]
+    return cells + [Cell("", row.line)] * (width - len(cells))
 
 
 def _without_marks(cell: Cell, footnotes: Mapping[str, Footnote]) -> Cell:

@@ -17,7 +17,7 @@ _FILLERS: Final = (
     r"suite|high[- ]availability|ha|"
     r"linux|windows|virtual|physical|remaining|peer|local|registered|target|source|destination|"
     r"primary|secondary|standby|active|"
-    r"configured|authorized|authorised|trusted|corporate|company|on-?prem(?:ises)?|organi[sz]ation'?s?)"
+    r"configured|authorized|authorised|trusted|corporate|company|on-?prem(?:ises)?|organi[sz]ation'?s?|administrators?|admins?)"
 )
 _HOSTS: Final = (
     r"(?:nodes?|hosts?|machines?|servers?|vms?|instances?|members?|systems?|computers?|boxe?s?|workstations?|pcs?)"
