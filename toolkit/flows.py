@@ -169,21 +169,28 @@ def _legs(site: Site, requirement: Requirement) -> Iterator[RoleFlow]:
     """Role flows of one requirement; what goes through the load balancer gets its second leg."""
     service = requirement.service(dict(site.file.ports))
     health = Constraint.HEALTH_CHECK in requirement.constraints
-    for source in requirement.effective_sources:
-        for destination in requirement.effective_destinations:
-            if source == destination == LOAD_BALANCER:
-                continue  # a balancer does not balance to itself
-            health_leg = health and source == LOAD_BALANCER
-            yield RoleFlow(source, destination, service, requirement.id, requirement.reply_kind, health_leg)
-            if destination == LOAD_BALANCER and service.protocol in WITH_PORTS:
-                pool = _pool(site, service)
-                yield RoleFlow(LOAD_BALANCER, pool, service, requirement.id, requirement.reply_kind)
+    for source, destination in _pairs(requirement):
+        if source == destination == LOAD_BALANCER:
+            continue  # a balancer does not balance to itself
+        health_leg = health and source == LOAD_BALANCER
+        yield RoleFlow(source, destination, service, requirement.id, requirement.reply_kind, health_leg)
+        if destination == LOAD_BALANCER and service.protocol in WITH_PORTS:
+            pool = _pool(site, service)
+            yield RoleFlow(LOAD_BALANCER, pool, service, requirement.id, requirement.reply_kind)
     if _through_balancer(site, requirement, service):
         sources = [one for one in requirement.effective_sources if one != LOAD_BALANCER]
         for source in sources:
             yield RoleFlow(source, LOAD_BALANCER, service, requirement.id, requirement.reply_kind)
         pool = _pool(site, service)
         yield RoleFlow(LOAD_BALANCER, pool, service, requirement.id, requirement.reply_kind)
+
+
+def _pairs(requirement: Requirement) -> Iterator[tuple[str, str]]:
+    """(source, destination) roles of a requirement; a bidirectional one is asked for from both ends, each pair once."""
+    pairs = [(s, d) for s in requirement.effective_sources for d in requirement.effective_destinations]
+    if Constraint.BIDIRECTIONAL in requirement.constraints:
+        pairs += [(destination, source) for source, destination in pairs]
+    yield from dict.fromkeys(pairs)
 
 
 def _through_balancer(site: Site, requirement: Requirement, service: Service) -> bool:

@@ -70,3 +70,12 @@ def test_every_flow_cites_a_requirement_with_its_page_line(reference):
         assert flow.requirements
         for identifier in flow.requirements:
             assert identifier in reference.citation(identifier)
+
+
+def test_a_bidirectional_requirement_is_asked_for_from_both_ends(spoiled):
+    old = "    destinations: [dns_server]\n    constraints: [private_only]\n    reply: request_reply\n    purpose: Time"
+    new = old.replace("[private_only]", "[private_only, bidirectional]")
+    folder = spoiled("specs/site-baseline.yaml", old, new)
+    flows = {(f.source.name, f.destination.name, str(f.service)) for f in build(load_site(folder)).flows}
+    assert {("node1", "dns1", "udp/123"), ("dns1", "node1", "udp/123")} <= flows
+    assert ("dns1", "node1", "udp/53") not in flows

@@ -1,6 +1,6 @@
 """Pages of many shapes, in words of our own, each beside the reading that a careful engineer would give it.
 
-`pages/<name>.expected` was checked against the page by hand; no test writes it. A requirement is
+`pages/<name>.expected` was printed by the reader, then read against its page by eye; no test writes it. A requirement is
 `line: protocol ports sources > destinations [constraints] {condition} (other lines that shaped it)`; a finding is
 `severity code line`.
 """
