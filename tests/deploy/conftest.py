@@ -30,15 +30,26 @@ from tests.deploy.fleet import (
 from toolkit import deploy
 from toolkit.paths import PathFinder
 
+ROOTS_RUN = 'mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec "$@"'
+# An ordinary user's sshd may give a terminal only to groups that it has, and only on terminals of its own.
+OWN_TERMINALS = """
+gid=$(id -g) && mount -t tmpfs tmpfs /run && echo "tty:x:$gid:" > /run/group && mount --bind /run/group /etc/group &&
+mount -t devpts devpts /dev/pts -o newinstance,ptmxmode=0666,mode=0620,gid=$gid &&
+mount --bind /dev/pts/ptmx /dev/ptmx && exec "$@"
+"""
 
-def private_run_folder() -> list[str]:
-    """sshd of root wants /run/sshd; where it is missing, it gets one in a mount namespace of its own."""
-    if os.geteuid() != 0 or Path("/run/sshd").is_dir():
+
+def private_mounts() -> list[str]:
+    """What sshd needs and this user's system may not give it, in a mount namespace of its own."""
+    if os.geteuid() != 0:
+        prefix = ["unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "sh", "-c", OWN_TERMINALS, "sh"]
+    elif Path("/run/sshd").is_dir():
         return []
-    script = 'mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec "$@"'
-    prefix = ["unshare", "--mount", "sh", "-c", script, "sh"]
-    if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode != 0:
-        pytest.skip("/run/sshd is missing and no mount namespace can be made: start the system's sshd once")
+    else:
+        prefix = ["unshare", "--mount", "sh", "-c", ROOTS_RUN, "sh"]
+    done = subprocess.run([*prefix, "true"], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no mount namespace for sshd can be made: {done.stderr.strip()}")
     return prefix
 
 
@@ -47,8 +58,6 @@ def ssh(tmp_path_factory):
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if sshd is None:
         pytest.skip("sshd is missing; run: apt-get install openssh-server")
-    if os.getuid() != 0:
-        pytest.skip("an ordinary user's sshd cannot hand out terminals; the rootless lab tests push over SSH instead")
     folder = tmp_path_factory.mktemp("sshd")
     port = free_port()
     host_key = keygen(folder / "host_key")
@@ -59,7 +68,7 @@ def ssh(tmp_path_factory):
     listen = "\n".join(f"ListenAddress {address}" for address in ADDRESSES.values())
     (folder / "config").write_text(CONFIG.format(port=port, folder=folder, listen=listen), encoding="ascii")
     with (folder / "log").open("wb") as log:
-        argv = [*private_run_folder(), sshd, "-D", "-e", "-f", str(folder / "config")]
+        argv = [*private_mounts(), sshd, "-D", "-e", "-f", str(folder / "config")]
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 10
