@@ -7,6 +7,7 @@
     │   ├── PageError                    a document without a readable port table
     │   ├── SpecError                    a spec file, a requirement or a condition
     │   ├── SiteError                    inventory, site settings, bindings, topology
+    │   │   └── NoPathError              no declared route leads from here to there
     │   ├── ConfigError                  a line of a device configuration that is not fully understood
     │   └── PolicyError                  a policy that cannot be enforced where it was asked for
     ├── ChangesPendingError     exit 3   a plan holds changes that were not sent
@@ -70,6 +71,10 @@ class SpecError(InputError):
 
 class SiteError(InputError):
     """The inventory, the site settings, a binding or the topology is wrong."""
+
+
+class NoPathError(SiteError):
+    """No declared route leads from a host to an address, as it stands or with something failed."""
 
 
 class ConfigError(InputError):

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, field_validator
 from toolkit.errors import Place, SiteError, SpecError
 from toolkit.files import Document, FileModel, load
 from toolkit.net import EPHEMERAL, PortRange
+from toolkit.redundancy import RedundancyData, RedundancyMode
 from toolkit.spec.condition import names
 from toolkit.spec.model import BASELINE_TOPICS, Identifier, Ports, Requirement, Spec, load_spec
 from toolkit.spec.roles import EXCLUSIVE, IMPLIES, ROLES
@@ -111,6 +112,7 @@ class SiteFile(FileModel):
     client_ports: Ports = str(EPHEMERAL)
     bindings: dict[Identifier, Binding]
     load_balancers: dict[str, LoadBalancer] = Field(default_factory=dict)
+    redundancy: tuple[RedundancyData, ...] = ()
     links: tuple[tuple[LinkEnd, LinkEnd], ...]
     deploy: DeploySettings = DeploySettings()
     lab: LabSettings
@@ -188,13 +190,14 @@ def load_site(folder: Path) -> Site:
         raise SiteError(f"no inventory folder {str(folder)!r}; give one with -i DIR")
     file, document = load(folder / "site.yaml", SiteFile, error=SiteError)
     links: list[tuple[Port, Port]] = [(_port(one), _port(other)) for one, other in file.links]
-    topology = read_topology(folder, links)
+    topology = read_topology(folder, links, [one.group() for one in file.redundancy])
     specs = _read_specs(folder, file, document)
     site = Site(folder, file, document, topology, specs)
     _check_bindings(site)
     _check_requirements(site)
     _check_load_balancers(site)
     _check_devices(site)
+    _check_redundancy(site)
     _check_baseline(site)
     return site
 
@@ -340,6 +343,46 @@ def _check_devices(site: Site) -> None:
             raise SiteError(f"device {node.name}: mode jump needs the foreign table and chain to enter")
         if node.filter.running and not (site.folder / node.filter.running).is_file():
             raise SiteError(f"device {node.name}: no such file {node.filter.running!r} (filter.running)")
+
+
+def _check_redundancy(site: Site) -> None:
+    """Each member can take each virtual address over; an address has one group, and a group one meaning."""
+    groups = site.file.redundancy
+    owner: dict[IPv4Address, str] = {}
+    for number, one in enumerate(groups):
+        for key, message in _redundancy_mistakes(site, one):
+            place = site.document.place("redundancy", number, key)
+            raise SiteError(f"redundancy {one.name}: {message}", place=place)
+        place = site.document.place("redundancy", number, "name")
+        if one.name in (other.name for other in groups[:number]):
+            raise SiteError(f"two redundancy groups are named {one.name!r}", place=place)
+        for address in one.virtual:
+            if address in owner:
+                place = site.document.place("redundancy", number, "virtual")
+                raise SiteError(
+                    f"redundancy {one.name}: {address} belongs to the group {owner[address]} already", place=place
+                )
+        owner |= dict.fromkeys(one.virtual, one.name)
+
+
+def _redundancy_mistakes(site: Site, one: RedundancyData) -> Iterator[tuple[str, str]]:
+    """(key, message) of what is wrong with one group by itself."""
+    nodes = site.topology.nodes
+    if len(set(one.members)) != len(one.members):
+        yield "members", "a member is named twice"
+    for member in one.members:
+        if member not in nodes or not nodes[member].is_device or not nodes[member].addresses:
+            routed = ", ".join(node.name for node in site.topology.devices if node.addresses)
+            yield "members", f"{member!r} is no device with addresses (those: {routed})"
+    if one.mode is RedundancyMode.ACTIVE_STANDBY and one.symmetric_hashing:
+        yield "symmetric_hashing", "symmetric_hashing shares out load; with active_standby there is none to share"
+    for address in one.virtual:
+        if address in site.topology.owners:
+            taken = site.topology.owners[address].node
+            yield "virtual", f"{address} is an address of {taken} itself; a virtual address is nobody's own"
+        for member in one.members:
+            if nodes[member].connected(address) is None:
+                yield "virtual", f"{member} has no interface in the subnet of {address}, so it cannot take it over"
 
 
 def _check_baseline(site: Site) -> None:

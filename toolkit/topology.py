@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from toolkit.redundancy import RedundancyGroup
+
 Port = tuple[str, str]  # (node, interface)
+MAX_METRIC = 2**32 - 1  # what Linux takes
 
 
 class Kind(StrEnum):
@@ -73,10 +76,14 @@ class InterfaceData(FileModel):
 
 
 class RouteData(FileModel):
-    """A declared route; several of the same prefix are equal-cost."""
+    """A declared route. Of several with the same prefix the lowest metric counts; equal ones are equal-cost.
+
+    A route whose next hop cannot be reached is taken as withdrawn: declare only next hops that are tracked.
+    """
 
     prefix: Prefix
     via: Address
+    metric: Annotated[int, Field(ge=0, le=MAX_METRIC)] = 0
 
 
 class FilterData(FileModel):
@@ -123,6 +130,7 @@ class Route:
 
     prefix: IPv4Network
     via: IPv4Address
+    metric: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +160,24 @@ class Node:
         """All addresses of its interfaces, in the order of the inventory."""
         return tuple(a.ip for interface in self.interfaces.values() for a in interface.addresses)
 
+    def connected(self, address: IPv4Address) -> Interface | None:
+        """The interface whose subnet holds an address, None where the address is behind a router."""
+        found = (i for i in self.interfaces.values() if any(address in a.network for a in i.addresses))
+        return next(found, None)
+
 
 class Topology:
     """Nodes and the links between their interfaces.
 
-    `links` holds pairs of (node, interface), each end once.
+    `links` holds pairs of (node, interface), each end once; `groups` the devices that stand in for each other.
     """
 
-    def __init__(self, nodes: Iterable[Node], links: Iterable[tuple[Port, Port]]) -> None:
+    def __init__(
+        self, nodes: Iterable[Node], links: Iterable[tuple[Port, Port]], groups: Iterable[RedundancyGroup] = ()
+    ) -> None:
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
         self.links: tuple[tuple[Port, Port], ...] = tuple(links)
+        self.groups: tuple[RedundancyGroup, ...] = tuple(groups)
         self.peer: dict[Port, Port] = {}
         for one, other in self.links:
             self._connect(one, other)
@@ -217,6 +233,33 @@ class Topology:
     def owners(self) -> dict[IPv4Address, Interface]:
         """The interface that owns each address."""
         return {a.ip: interface for interface in self.interfaces() for a in interface.addresses}
+
+    @cached_property
+    def virtual(self) -> dict[IPv4Address, RedundancyGroup]:
+        """The group that each virtual gateway address belongs to."""
+        return {address: group for group in self.groups for address in group.virtual}
+
+    @cached_property
+    def redundant(self) -> bool:
+        """Whether a second way is declared: a redundancy group, a backup route, or a ring of switches."""
+        return bool(self.groups) or self._backup_routes() or self._rings()
+
+    def _backup_routes(self) -> bool:
+        metrics: dict[tuple[str, IPv4Network], set[int]] = defaultdict(set)
+        for node in self.nodes.values():
+            for route in node.routes:
+                metrics[node.name, route.prefix].add(route.metric)
+        return any(len(found) > 1 for found in metrics.values())
+
+    def _rings(self) -> bool:
+        """A segment whose bridges have as many cables between them as there are bridges is no tree."""
+        excess: dict[int, int] = defaultdict(int)
+        for ports in self._bridges.values():
+            excess[self.segment_of[ports[0]]] -= 1
+        for one, other in self.links:
+            if self.interface(one).bridge is not None and self.interface(other).bridge is not None:
+                excess[self.segment_of[one]] += 1
+        return any(count >= 0 for count in excess.values())
 
     def ports_of_bridge(self, device: str, bridge: str) -> tuple[Port, ...]:
         """Ports of a bridge, in the order of the inventory."""
@@ -274,7 +317,7 @@ class Topology:
                 )
 
 
-def read_topology(folder: Path, links: Iterable[tuple[Port, Port]]) -> Topology:
+def read_topology(folder: Path, links: Iterable[tuple[Port, Port]], groups: Iterable[RedundancyGroup] = ()) -> Topology:
     """Read `hosts.yaml`, `groups.yaml` and `defaults.yaml` of a Nornir SimpleInventory.
 
     Nornir resolves the inheritance of groups and defaults; the toolkit's own keys are then validated
@@ -291,7 +334,7 @@ def read_topology(folder: Path, links: Iterable[tuple[Port, Port]]) -> Topology:
     document = read_document(folder / "hosts.yaml", error=SiteError)
     if not isinstance(document.data, dict) or not document.data:
         raise SiteError("holds no hosts", place=Place(document.file))
-    return Topology([_node(name, host, document) for name, host in _nornir_hosts(folder).items()], links)
+    return Topology([_node(name, host, document) for name, host in _nornir_hosts(folder).items()], links, groups)
 
 
 def _nornir_hosts(folder: Path) -> dict[str, Any]:
@@ -331,7 +374,7 @@ def _node(name: str, host: Any, document: Document) -> Node:
         name=name,
         kind=data.kind,
         interfaces={key: Interface(name, key, value.addresses, value.bridge) for key, value in data.interfaces.items()},
-        routes=tuple(Route(route.prefix, route.via) for route in data.routes),
+        routes=tuple(Route(route.prefix, route.via, route.metric) for route in data.routes),
         platform=host.platform,
         management=host.hostname,
         filter=data.filter,

@@ -16,10 +16,11 @@ from toolkit.flows import LOAD_BALANCER, build
 from toolkit.net import TCP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from toolkit.site import Site
-    from toolkit.topology import Node, Port
+    from toolkit.topology import Node, Port, Route
 
 MTU = 1500
 SERVICE_OF_ROLE = {
@@ -136,10 +137,8 @@ def _node(site: Site, node: Node) -> dict[str, Any]:
             for role in roles
             if role in SERVICE_OF_ROLE and role != LOAD_BALANCER
         ),
-        "toolkit.addresses": ",".join(
-            f"{interface.name}={address}" for interface in node.interfaces.values() for address in interface.addresses
-        ),
-        "toolkit.routes": ",".join(f"{route.prefix}={route.via}" for route in node.routes),
+        "toolkit.addresses": ",".join(f"{name}={address}" for name, address in _addresses(site, node)),
+        "toolkit.routes": ",".join(f"{route.prefix}={_next_hop(route)}" for route in node.routes),
         "toolkit.bridges": ",".join(f"{i.name}={i.bridge}" for i in node.interfaces.values() if i.bridge is not None),
     }
     if node.filter.running:
@@ -148,6 +147,32 @@ def _node(site: Site, node: Node) -> dict[str, Any]:
     if node.is_device:
         return {"image": "toolkit-device:latest", "mgmt-ipv4": node.management, "labels": labels}
     return {"image": "toolkit-host:latest", "network-mode": "none", "labels": labels}
+
+
+def _addresses(site: Site, node: Node) -> Iterator[tuple[str, str]]:
+    """(interface, address/length) of a node; the first member of a group starts with its virtual addresses."""
+    for interface in node.interfaces.values():
+        for address in interface.addresses:
+            yield interface.name, str(address)
+    for group in site.topology.groups:
+        for virtual in group.virtual if node.name == group.members[0] else ():
+            yield virtual_address(node, virtual)
+
+
+def virtual_address(node: Node, virtual: IPv4Address) -> tuple[str, str]:
+    """(interface, address/length) of a virtual address on a member of its group."""
+    found = (
+        (interface.name, f"{virtual}/{address.network.prefixlen}")
+        for interface in node.interfaces.values()
+        for address in interface.addresses
+        if virtual in address.network
+    )
+    return next(found)
+
+
+def _next_hop(route: Route) -> str:
+    """What stands behind `via` in a route of `ip`."""
+    return f"{route.via} metric {route.metric}" if route.metric else str(route.via)
 
 
 def _ports(site: Site, role: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from toolkit.net import (
     PortRange,
     Service,
 )
+from toolkit.paths import Alternatives
 from toolkit.policy.findings import device_findings, not_enforceable, path_findings
 from toolkit.policy.model import Ace, Acl, DevicePolicy, Requiredness
 from toolkit.site import Enforcement
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from toolkit.flows import Endpoint, Flow, FlowGraph
-    from toolkit.paths import Path, PathFinder
+    from toolkit.paths import Hop, Path, PathFinder
     from toolkit.site import Site
     from toolkit.topology import Node, Topology
 
@@ -45,7 +46,8 @@ def build_policies(graph: FlowGraph, finder: PathFinder) -> tuple[dict[str, Devi
     """Policies of all devices that traffic in scope can cross, by device name, and what cannot be enforced.
 
     Every linked interface gets an inbound ACL, so that each packet is judged once per device, and a
-    source address is only accepted where the routes say that it enters.
+    source address is only accepted where the routes say that it enters. Where a site declares redundancy, the
+    ways of every single failure are permitted as well.
     """
     site = graph.site
     collector = _Collector(graph, finder)
@@ -100,6 +102,7 @@ class _Collector:
     def __init__(self, graph: FlowGraph, finder: PathFinder) -> None:
         self.graph = graph
         self.finder = finder
+        self.alternatives = Alternatives(finder)
         self.topology = graph.site.topology
         self.client_ports = graph.site.client_ports
         self.aces: dict[tuple[str, str], dict[Ace, None]] = defaultdict(dict)
@@ -118,16 +121,16 @@ class _Collector:
         )
         back = _answer(forward, flow, self.client_ports)
         for source, destination in self._ends(flow):
-            paths = self._paths(source, destination, flow)
+            paths = self._paths(source, destination, flow.destination)
             if not any(path.hops for path in paths):
                 yield not_enforceable(flow, source, destination)
-            for hop in {hop for path in paths for hop in path.hops}:
+            for hop in self._hops(source, destination, flow.destination):
                 self._place(hop.device, hop.in_interface, forward, flow, initiating=True)
             if back is None:
                 continue
-            answers = self._return(source, destination, flow)
+            answers = self._paths(destination, source, flow.source)
             yield from path_findings(flow, paths, answers, self.topology)
-            for hop in {hop for path in answers for hop in path.hops}:
+            for hop in self._hops(destination, source, flow.source):
                 self._place(hop.device, hop.in_interface, back, flow, initiating=False)
 
     def required(self, device: str, interface: str) -> Requiredness:
@@ -158,11 +161,13 @@ class _Collector:
                 if source != destination:
                     yield source, destination
 
-    def _paths(self, source: str, destination: str, flow: Flow) -> tuple[Path, ...]:
-        return self.finder.paths(source, destination, _address(self.topology, destination, flow.destination))
+    def _paths(self, source: str, destination: str, end: Endpoint) -> tuple[Path, ...]:
+        return self.finder.paths(source, destination, goal_address(self.topology, destination, end))
 
-    def _return(self, source: str, destination: str, flow: Flow) -> tuple[Path, ...]:
-        return self.finder.paths(destination, source, _address(self.topology, source, flow.source))
+    def _hops(self, source: str, destination: str, end: Endpoint) -> set[Hop]:
+        """Where the packet may pass, whatever single thing fails: a standby has its permits before it needs them."""
+        goal = goal_address(self.topology, destination, end)
+        return {hop for path in self.alternatives.paths(source, destination, goal) for hop in path.hops}
 
 
 def is_supported_path(flow: Flow) -> bool:
@@ -170,7 +175,7 @@ def is_supported_path(flow: Flow) -> bool:
     return flow.source.at is not None or flow.destination.at is not None
 
 
-def _address(topology: Topology, host: str, endpoint: Endpoint) -> IPv4Address:
+def goal_address(topology: Topology, host: str, endpoint: Endpoint) -> IPv4Address:
     """The address to route towards: the endpoint's own where the host has it, the host's first otherwise."""
     own = topology.nodes[host].addresses
     return next((p.network_address for p in endpoint.prefixes if p.network_address in own), own[0])

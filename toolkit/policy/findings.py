@@ -25,17 +25,30 @@ def not_enforceable(flow: Flow, source: str, destination: str) -> Finding:
 
 def path_findings(flow: Flow, there: Sequence[Path], back: Sequence[Path], topology: Topology) -> Iterator[Finding]:
     """Stateful firewalls that see only half of a connection drop the other half."""
-    ways = [{hop.device for hop in path.hops if topology.nodes[hop.device].stateful} for path in (*there, *back)]
-    if any(way != ways[0] for way in ways):
-        names = sorted(set().union(*ways))
+    names = split_state(there, back, topology)
+    if names:
         yield Finding(
             code="asymmetric_stateful_path",
             severity=Severity.WARNING,
             message=(
                 f"{flow.source.name} -> {flow.destination.name}: {', '.join(names)} are on different equal-cost paths, "
-                "or on one direction only; declare state synchronisation or symmetric hashing, or connections break"
+                "or on one direction only; declare state_sync or symmetric_hashing in a redundancy group of theirs "
+                "(site.yaml), or connections break"
             ),
         )
+
+
+def split_state(there: Sequence[Path], back: Sequence[Path], topology: Topology) -> tuple[str, ...]:
+    """Stateful firewalls of which a connection may meet some on one way only; empty when it meets the same on all.
+
+    Members of a group that shares its state count as one.
+    """
+    shared = {member: group.name for group in topology.groups if group.shares_state for member in group.members}
+    stateful = [[hop.device for hop in path.hops if topology.nodes[hop.device].stateful] for path in (*there, *back)]
+    ways = [{shared.get(device, device) for device in devices} for devices in stateful]
+    if all(way == ways[0] for way in ways):
+        return ()
+    return tuple(sorted({device for devices in stateful for device in devices}))
 
 
 def device_findings(graph: FlowGraph, policies: Sequence[DevicePolicy]) -> Iterator[Finding]:
@@ -53,6 +66,13 @@ def device_findings(graph: FlowGraph, policies: Sequence[DevicePolicy]) -> Itera
             "fragments_denied",
             f"{policy.device} is stateless: non-initial fragments in scope are denied, since they carry no ports",
         )
+    for group in graph.site.topology.groups:
+        if not group.state_sync:
+            yield _info(
+                "failover_ends_connections",
+                f"{group.name}: {', '.join(group.members)} do not synchronise their state, so open connections "
+                "end when one takes over; new ones pass",
+            )
     for flow in graph.role_flows:
         if flow.reply is Reply.ONE_WAY:
             yield _info(
