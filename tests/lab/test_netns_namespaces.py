@@ -155,11 +155,12 @@ def test_a_command_in_a_lab_that_is_up_has_the_terminal():
         "os.setsid()\n"
         "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
         "reader, writer = os.pipe()\n"
+        "end, ending = os.pipe()\n"  # of its own: the lab would read the first byte of its number otherwise
         "if os.fork() == 0:\n"
-        "    os._exit(run_inside(lambda: len(os.read(reader, 1)), lambda first: os.write(writer, b'%9d' % first)))\n"
+        "    os._exit(run_inside(lambda: len(os.read(end, 1)), lambda first: os.write(writer, b'%9d' % first)))\n"
         "first = int(os.read(reader, 9))\n"
         "code = attach(first, lambda: print('heard', open('/dev/tty').readline(), flush=True) or 0)\n"
-        "os.write(writer, b'x')\n"
+        "os.write(ending, b'x')\n"
         "os.wait()\n"
         "sys.exit(code)\n"
     )

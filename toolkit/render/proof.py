@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
-from toolkit.net import ICMP
-from toolkit.packets import FULL, NOT_FRAGMENT
+from toolkit.net import ANY_SERVICE, ICMP
+from toolkit.packets import FULL, NOT_FRAGMENT, Box
 from toolkit.platforms.base import ConnState
 from toolkit.site import Enforcement
 from toolkit.topology import Ownership
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from toolkit.net import Packet
-    from toolkit.packets import Box, Interval, PacketSet, Space
+    from toolkit.packets import Interval, PacketSet, Space
     from toolkit.platforms.base import Decision, FilterState
     from toolkit.policy import DevicePolicy
 
@@ -88,12 +89,25 @@ def prove(
     """Prove that the filter `after` does what the policy asks of a device that had the filter `before`.
 
     `before` is the filter without anything of ours. At most one witness of each kind is given per
-    interface and connection state, from the preferred packets where they can show it.
+    interface and connection state: a packet that the device would forward, from the preferred ones where
+    they can show it.
     """
     found: list[Witness] = []
+    forwarded = _forwarded(policy, after, space)
+    chosen = (*(forwarded & wish for wish in prefer), forwarded)
     for acl in policy.acls:
-        found += _Interface(policy, acl.interface, after, before, space, prefer).witnesses()
+        found += _Interface(policy, acl.interface, after, before, space, chosen).witnesses()
     return DeviceProof(policy.device, tuple(found))
+
+
+def _forwarded(policy: DevicePolicy, state: FilterState, space: Space) -> PacketSet:
+    """Packets that a device has a route for and does not keep for itself; all of them on a switch."""
+    routes = [prefix for prefixes in policy.domains.values() for prefix in prefixes]
+    if not routes:
+        return space.full
+    own = [address.ip for port in state.context.node.interfaces.values() for address in port.addresses]
+    there = space.union(Box.of(ANY_SERVICE, dst=prefix) for prefix in routes)
+    return there - space.union(Box.of(ANY_SERVICE, dst=IPv4Network(address)) for address in own)
 
 
 class _Interface:
@@ -115,6 +129,7 @@ class _Interface:
         self.space = space
         self.prefer = prefer
         self.scope = space.union(policy.scope)
+        self.errors = space.union(Box(**error) for error in ICMP_ERRORS)
 
     def witnesses(self) -> Iterator[Witness]:
         required = self.policy.required[self.interface]
@@ -169,7 +184,9 @@ class _Interface:
         state: ConnState,
         asked: tuple[tuple[Box, tuple[str, ...]], ...] = (),
     ) -> Iterator[Witness]:
-        packet = difference.witness(self.prefer)
+        # Related packets are ICMP errors, as good as always; anything else needs a connection tracking helper.
+        prefer = [wish & self.errors for wish in self.prefer] if state is ConnState.RELATED else []
+        packet = difference.witness([*prefer, *self.prefer])
         if packet is None:
             return
         decision = self.after.decide(self.interface, packet, state)

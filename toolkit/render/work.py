@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -83,7 +83,7 @@ class Work:
         from ipaddress import IPv4Network
 
         from toolkit.net import ANY_PORT, EPHEMERAL, ICMP, TCP, UDP, Service
-        from toolkit.packets import Box
+        from toolkit.packets import FULL, Box
 
         hosts = [IPv4Network(address) for node in self.site.topology.hosts for address in node.addresses]
         boxes = [
@@ -94,8 +94,9 @@ class Work:
             if source != destination
         ]
         between = self.space.union(boxes)
+        answers = self.space.union(replace(box, sport=FULL[4], dport=box.sport) for box in boxes)
         first = self.space.union([Box(flags=(0, 0))])
-        return (between & first, between)
+        return (between & first, between, answers)
 
     def asked_for(self, packet: Packet) -> tuple[str, ...]:
         """Ids of the requirements that ask for a packet."""
