@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from nornir.core.task import Result, Task
 
+    from toolkit.platforms.base import RouteQuery
+
 __all__ = [
     "check_login",
     "clear_sessions",
@@ -26,6 +28,7 @@ __all__ = [
     "load_filter",
     "read_file",
     "read_filter",
+    "read_routes",
     "run_command",
     "save_startup",
 ]
@@ -65,6 +68,27 @@ def read_filter(task: Task, platform: str | None = None, *, fresh: bool = False)
         channels = shared(task)
         found = {command: _must(name, channels, command)[0] for command in commands}
     return Result(host=task.host, result=found)
+
+
+def read_routes(task: Task, queries: Mapping[str, Sequence[RouteQuery]], platform: str | None = None) -> Result:
+    """Nornir task: where the host would send packets; `queries` are those of each host, by its name.
+
+    The result is a tuple of sets of next hops, in the order of the host's queries.
+
+    Raises:
+        DeviceError: the device does not answer.
+        ConfigError: its answer is not fully understood.
+    """
+    from nornir.core.task import Result
+
+    name = str(task.host.name)
+    one = get(platform or str(task.host.platform))
+    asked = queries.get(name, ())
+    if not asked:
+        return Result(host=task.host, result=())
+    command, text = one.ask_routes(asked)
+    output, errors = _must(name, shared(task), command, text)
+    return Result(host=task.host, result=one.read_routes(asked, output, errors, name))
 
 
 def load_filter(task: Task, text: str, platform: str | None = None) -> Result:

@@ -76,6 +76,24 @@ class PathFinder:
             self._found[key] = self._search(source, destination, goal)
         return self._found[key]
 
+    def found(self) -> Iterator[tuple[str, IPv4Address, tuple[Path, ...]]]:
+        """(source host, destination address, paths) of everything that was asked for so far."""
+        for (source, _, goal), paths in self._found.items():
+            yield source, goal, paths
+
+    def next_hops(self, device: str, goal: IPv4Address) -> frozenset[tuple[str, IPv4Address | None]]:
+        """(outgoing interface, next router) of a device for a destination; None as the router in a connected subnet.
+
+        Raises:
+            NoPathError: no route leads there.
+        """
+        node = self.topology.node(device)
+        near = node.connected(goal)
+        if near is not None and self.remaining.port(near.port):
+            return frozenset({(near.name, None)})
+        routes = self._routes(node, goal, device)
+        return frozenset((outgoing.name, route.via) for route, ways in routes.items() for outgoing, _ in ways)
+
     def _search(self, source: str, destination: str, goal: IPv4Address) -> tuple[Path, ...]:
         for name in (source, destination):
             if not self.remaining.node(name):
@@ -116,10 +134,14 @@ class PathFinder:
             if owner is None:
                 raise SiteError(f"nobody owns {goal} (asked for by {source})")
             return [(near, owner)]
+        return [way for ways in self._routes(node, goal, source).values() for way in ways]
+
+    def _routes(self, node: Node, goal: IPv4Address, source: str) -> dict[Route, list[tuple[Interface, Interface]]]:
+        """The routes that a node uses for a destination, each with the ways of its next hop."""
         usable = {route: ways for route in node.routes if goal in route.prefix and (ways := self._via(node, route.via))}
         if not usable:
             raise NoPathError(f"unreachable: {node.name} has no route to {goal} (asked for by {source})")
-        return [way for route in _best(usable) for way in usable[route]]
+        return {route: usable[route] for route in _best(usable)}
 
     def _via(self, node: Node, via: IPv4Address) -> list[tuple[Interface, Interface]]:
         """(outgoing, incoming) interfaces for a next hop that answers; none where the route must be withdrawn."""

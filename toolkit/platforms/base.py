@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from ipaddress import IPv4Network
+    from collections.abc import Mapping, Sequence
+    from ipaddress import IPv4Address, IPv4Network
 
     from toolkit.net import Action, Packet
     from toolkit.packets import PacketSet, Space
@@ -88,6 +88,21 @@ class ChangeSet:
         return not self.apply
 
 
+class RouteQuery(NamedTuple):
+    """A packet whose way out of a device is asked for: addresses, and the interface that it enters by."""
+
+    destination: IPv4Address
+    source: IPv4Address
+    interface: str
+
+
+class NextHop(NamedTuple):
+    """Where a device sends a packet: interface, and the next router's address; None in a connected subnet."""
+
+    interface: str
+    via: IPv4Address | None
+
+
 class FilterState(Protocol):
     """A device's filter, parsed: everything that decides forwarded packets, whoever wrote it."""
 
@@ -148,6 +163,18 @@ class Platform(Protocol):
 
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
         """What to send to a device in the state `running`, and how to undo it."""
+
+    def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
+        """A command that asks a device where it would send packets, and the text for its standard input."""
+
+    def read_routes(
+        self, queries: Sequence[RouteQuery], output: str, errors: str, device: str
+    ) -> tuple[frozenset[NextHop], ...]:
+        """The answers to `queries`, in their order: all equal-cost next hops, none where it would not forward.
+
+        Raises:
+            ConfigError: an answer is not fully understood.
+        """
 
     def restore(self, target: FilterState, running: FilterState) -> str:
         """What to send to a device in the state `running` so that what is ours becomes as in `target`.

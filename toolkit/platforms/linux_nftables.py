@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from toolkit.platforms import _linux_routes
 from toolkit.platforms._nft_eval import View
 from toolkit.platforms._nft_json import read_listing
 from toolkit.platforms._nft_model import Chain, Ruleset, write_rule, write_ruleset, write_table
@@ -20,10 +21,11 @@ from toolkit.platforms.base import CandidateConfig, ChangeSet, ConnState, Decisi
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from toolkit.net import Packet
     from toolkit.packets import PacketSet, Space
+    from toolkit.platforms.base import NextHop, RouteQuery
     from toolkit.policy import DevicePolicy
 
 
@@ -136,6 +138,16 @@ class LinuxNftables:
             lines = [line for line in apply.splitlines(keepends=True) if not line.startswith("insert rule")]
             apply = "".join(lines) + _jump_lines(now)
         return ChangeSet(candidate.device, apply, self.restore(now, goal), self.startup(goal), diff)
+
+    def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
+        """See `Platform`."""
+        return _linux_routes.ask(queries)
+
+    def read_routes(
+        self, queries: Sequence[RouteQuery], output: str, errors: str, device: str
+    ) -> tuple[frozenset[NextHop], ...]:
+        """See `Platform`."""
+        return _linux_routes.read(queries, output, errors, device)
 
     def restore(self, target: FilterState, running: FilterState) -> str:
         """A transaction that makes what is ours as it is in `target`."""

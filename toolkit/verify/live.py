@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.deploy import Connection, Target, make_plan, open_nornir, save_plan
+from toolkit.deploy import Connection, Target, check_routes, make_plan, open_nornir, save_plan
 from toolkit.platforms import get
 from toolkit.platforms.base import ConnState
 from toolkit.render import render
@@ -72,8 +72,14 @@ def read_states(work: Work, connection: Connection | None = None) -> Mapping[str
 
 
 def plan_change(work: Work, target: Target, runs: Path = RUNS) -> Planned:
-    """Read the devices, render against what they have, and bind the difference into a saved plan."""
+    """Read the devices, render against what they have, and bind the difference into a saved plan.
+
+    Raises:
+        DeployError: a device cannot be read, or routes otherwise than the inventory declares.
+        PolicyError: a policy cannot be enforced as the device is owned.
+    """
     running = target.read(work.policies)
+    check_routes(target)
     rendered = {
         device: render(work.site, work.finder, policy, running[device].without_owned(), work.space)
         for device, policy in work.policies.items()

@@ -1,0 +1,71 @@
+"""Routing is declared: here it is compared with what the devices do, since a permit elsewhere opens nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolkit.deploy.session import read_routes
+from toolkit.errors import DeployError
+from toolkit.platforms.base import NextHop, RouteQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from toolkit.deploy.target import Target
+    from toolkit.paths import PathFinder
+
+MAX_SHOWN = 3
+
+
+def declared_hops(finder: PathFinder) -> dict[str, dict[RouteQuery, frozenset[NextHop]]]:
+    """What each routing device should do with the packets of every path that has been found, by device."""
+    topology = finder.topology
+    found: dict[str, dict[RouteQuery, frozenset[NextHop]]] = {}
+    for source, goal, paths in finder.found():
+        sender = topology.nodes[source].addresses[0]
+        for hop in {hop for path in paths for hop in path.hops}:
+            if topology.nodes[hop.device].interfaces[hop.in_interface].bridge is None:
+                query = RouteQuery(goal, sender, hop.in_interface)
+                expected = frozenset(NextHop(*one) for one in finder.next_hops(hop.device, goal))
+                found.setdefault(hop.device, {})[query] = expected
+    return found
+
+
+def check_routes(target: Target) -> None:
+    """Compare each hop of the paths that the policies stand on with the device's own route.
+
+    Raises:
+        DeployError: a device sends a packet elsewhere than the inventory declares, or not at all.
+    """
+    declared = declared_hops(target.finder)
+    answers = target.run(declared, read_routes, queries={device: tuple(one) for device, one in declared.items()})
+    wrong = list(_mismatches(declared, answers))
+    if wrong:
+        more = f" (and {len(wrong) - MAX_SHOWN} more)" if len(wrong) > MAX_SHOWN else ""
+        raise DeployError(
+            "routes differ from the inventory, so the rules would stand in the wrong places: "
+            f"{'; '.join(wrong[:MAX_SHOWN])}{more}; correct the routes in hosts.yaml, or on the device"
+        )
+
+
+def _mismatches(
+    declared: Mapping[str, Mapping[RouteQuery, frozenset[NextHop]]],
+    answers: Mapping[str, tuple[frozenset[NextHop], ...]],
+) -> Iterable[str]:
+    for device, expected in declared.items():
+        seen: set[tuple[str, str]] = set()
+        for (query, wanted), real in zip(expected.items(), answers[device], strict=True):
+            what = (_words(real), _words(wanted))
+            if real != wanted and what not in seen:
+                seen.add(what)
+                yield (
+                    f"{device} sends {query.source} -> {query.destination} (in by {query.interface}) {what[0]}, "
+                    f"the inventory says {what[1]}"
+                )
+
+
+def _words(hops: frozenset[NextHop]) -> str:
+    if not hops:
+        return "nowhere"
+    ways = sorted(f"out by {one.interface}{f' via {one.via}' if one.via else ''}" for one in hops)
+    return " or ".join(ways)
