@@ -14,11 +14,21 @@ from toolkit.render.work import Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from toolkit.net import Packet
     from toolkit.spec.model import Finding
 
 Command = Any
 
-__all__ = ["Work", "inventory_option", "json_option", "note", "print_findings", "print_json", "print_table"]
+__all__ = [
+    "Work",
+    "inventory_option",
+    "json_option",
+    "note",
+    "packet_row",
+    "print_findings",
+    "print_json",
+    "print_table",
+]
 
 
 def inventory_option(function: Callable[..., Command]) -> Callable[..., Command]:
@@ -48,6 +58,22 @@ def print_json(value: Mapping[str, Any]) -> None:
 def note(text: str) -> None:
     """A line for people, on stderr."""
     print(text, file=sys.stderr)
+
+
+def packet_row(packet: Packet) -> dict[str, Any]:
+    """A packet as the JSON contract has it, with what helps to send it."""
+    from toolkit.net import protocol_name
+
+    return {
+        "src": str(packet.src),
+        "dst": str(packet.dst),
+        "protocol": protocol_name(packet.protocol),
+        "sport": packet.sport,
+        "dport": packet.dport,
+        "established": packet.established,
+        "icmp": str(packet.icmp) if packet.icmp else None,
+        "fragment": packet.fragment,
+    }
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli._common import Work, inventory_option, json_option, note, print_json
+from toolkit.cli._common import Work, inventory_option, json_option, note, packet_row, print_json
 
 if TYPE_CHECKING:
     from toolkit.render.proof import DeviceProof, Witness
@@ -63,21 +63,9 @@ def proof_row(proof: DeviceProof) -> dict[str, Any]:
 
 def witness_row(witness: Witness) -> dict[str, Any]:
     """A witness as the JSON contract has it, with what helps to send it."""
-    from toolkit.net import protocol_name
-
-    packet = witness.packet
     return {
         "kind": witness.kind.value,
-        "packet": {
-            "src": str(packet.src),
-            "dst": str(packet.dst),
-            "protocol": protocol_name(packet.protocol),
-            "sport": packet.sport,
-            "dport": packet.dport,
-            "established": packet.established,
-            "icmp": str(packet.icmp) if packet.icmp else None,
-            "fragment": packet.fragment,
-        },
+        "packet": packet_row(witness.packet),
         "interface": witness.interface,
         "state": witness.state.value,
         "verdict": str(witness.decision.action.verdict),

@@ -112,15 +112,9 @@ class _Collector:
         """Take one flow; yields what cannot be enforced about it."""
         if not is_supported_path(flow):
             raise PolicyError(f"{flow.requirements[0]}: a flow from any to any cannot be placed on the network")
-        forward = Ace(
-            Action.PERMIT,
-            flow.service,
-            flow.source.prefixes,
-            flow.destination.prefixes,
-            requirements=flow.requirements,
-        )
-        back = _answer(forward, flow, self.client_ports)
-        for source, destination in self._ends(flow):
+        forward = entry_of(flow)
+        back = answer_of(forward, flow, self.client_ports)
+        for source, destination in flow_ends(self.topology, flow):
             paths = self._paths(source, destination, flow.destination)
             if not any(path.hops for path in paths):
                 yield not_enforceable(flow, source, destination)
@@ -153,14 +147,6 @@ class _Collector:
             if initiating:
                 self.aces[device, interface].setdefault(ace)
 
-    def _ends(self, flow: Flow) -> Iterator[tuple[str, str]]:
-        """(source host, destination host) pairs; the role `any` stands at every other host."""
-        everywhere = [node.name for node in self.topology.hosts]
-        for source in [flow.source.at] if flow.source.at else everywhere:
-            for destination in [flow.destination.at] if flow.destination.at else everywhere:
-                if source != destination:
-                    yield source, destination
-
     def _paths(self, source: str, destination: str, end: Endpoint) -> tuple[Path, ...]:
         return self.finder.paths(source, destination, goal_address(self.topology, destination, end))
 
@@ -168,6 +154,15 @@ class _Collector:
         """Where the packet may pass, whatever single thing fails: a standby has its permits before it needs them."""
         goal = goal_address(self.topology, destination, end)
         return {hop for path in self.alternatives.paths(source, destination, goal) for hop in path.hops}
+
+
+def flow_ends(topology: Topology, flow: Flow) -> Iterator[tuple[str, str]]:
+    """(source host, destination host) pairs of a flow; the role `any` stands at every other host."""
+    everywhere = [node.name for node in topology.hosts]
+    for source in [flow.source.at] if flow.source.at else everywhere:
+        for destination in [flow.destination.at] if flow.destination.at else everywhere:
+            if source != destination:
+                yield source, destination
 
 
 def is_supported_path(flow: Flow) -> bool:
@@ -181,7 +176,14 @@ def goal_address(topology: Topology, host: str, endpoint: Endpoint) -> IPv4Addre
     return next((p.network_address for p in endpoint.prefixes if p.network_address in own), own[0])
 
 
-def _answer(forward: Ace, flow: Flow, client_ports: PortRange) -> Ace | None:
+def entry_of(flow: Flow) -> Ace:
+    """The entry that lets a flow's first packets pass."""
+    return Ace(
+        Action.PERMIT, flow.service, flow.source.prefixes, flow.destination.prefixes, requirements=flow.requirements
+    )
+
+
+def answer_of(forward: Ace, flow: Flow, client_ports: PortRange) -> Ace | None:
     """The entry that lets answers back through a stateless device; None where nothing comes back.
 
     TCP: ACK or RST from the service's port to the client's range, which is all that a stateless filter can
