@@ -148,6 +148,9 @@ class LinesPlatform:
     """A network OS whose filter is a file."""
 
     name = "lines"
+    transport = "exec"
+    netmiko_driver = "linux"
+    block_size = 1
     show_commands = ("cat running",)
     load_command = "/bin/sh ../load"
     failure_indicators = ("Error:",)

@@ -33,6 +33,8 @@ class DeviceChange:
     rollback: str
     startup: dict[str, str | None]
     diff: str
+    confirm: str = ""
+    save: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -90,6 +92,8 @@ def make_plan(
             rollback=changes[device].rollback,
             startup=dict(changes[device].startup),
             diff=changes[device].diff,
+            confirm=changes[device].confirm,
+            save=changes[device].save,
         )
         for device, one in rendered.items()
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,9 +71,11 @@ class CandidateConfig:
 class ChangeSet:
     """The change of one device, as values: what to send, how to undo it, what to keep for the next boot.
 
-    `apply` and `rollback` are complete inputs of the platform's load command; both empty when nothing
-    changes. `startup` maps a file (or configuration name) to its new content, None to remove it.
-    `diff` is for people.
+    `apply` and `rollback` are complete inputs of the platform's load command, or on a command line (`transport`
+    "cli") lines typed at the privileged prompt that enter and leave configuration mode, session commit included; both
+    empty when nothing changes. `startup` maps a file (or configuration name) to its new content, None to remove it.
+    `confirm` are the lines that confirm a timed commit, empty where `apply` commits for good; `save` those that save
+    the startup configuration, empty where it is a file or saves itself. `diff` is for people.
     """
 
     device: str
@@ -81,6 +83,8 @@ class ChangeSet:
     rollback: str
     startup: Mapping[str, str | None]
     diff: str
+    confirm: str = ""
+    save: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -130,9 +134,17 @@ class FilterState(Protocol):
 
 
 class Platform(Protocol):
-    """One network OS."""
+    """One network OS.
+
+    With `transport` "exec" commands run on a channel of their own and `load_command` reads a text from its input; with
+    "cli" lines are typed at a prompt, `block_size` of them at once, and `load_command` is empty. `netmiko_driver` is
+    netmiko's name of the OS. `failure_indicators` are substrings of the OS's own error words.
+    """
 
     name: ClassVar[str]
+    transport: ClassVar[Literal["exec", "cli"]]
+    netmiko_driver: ClassVar[str]
+    block_size: ClassVar[int]
     show_commands: ClassVar[tuple[str, ...]]
     load_command: ClassVar[str]
     failure_indicators: ClassVar[tuple[str, ...]]
@@ -180,7 +192,7 @@ class Platform(Protocol):
         """What to send to a device in the state `running` so that what is ours becomes as in `target`.
 
         Empty where it is so already. Needed besides the rollback of a `ChangeSet` because some rules can only
-        be named by the handles that the device has given them since.
+        be named by the handles that the device has given them since. It commits for good: no timer is confirmed.
         """
 
     def startup(self, state: FilterState) -> Mapping[str, str | None]:

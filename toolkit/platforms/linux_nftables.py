@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from difflib import unified_diff
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from toolkit.platforms import _linux_routes
 from toolkit.platforms._nft_eval import View
@@ -91,6 +91,9 @@ class LinuxNftables:
     """The platform; see `toolkit.platforms.base.Platform`."""
 
     name: ClassVar[str] = "linux_nftables"
+    transport: ClassVar[Literal["exec", "cli"]] = "exec"
+    netmiko_driver: ClassVar[str] = "linux"
+    block_size: ClassVar[int] = 1  # a text goes in whole
     show_commands: ClassVar[tuple[str, ...]] = ("/usr/sbin/nft -j list ruleset",)
     load_command: ClassVar[str] = "/usr/sbin/nft -f -"
     failure_indicators: ClassVar[tuple[str, ...]] = (
