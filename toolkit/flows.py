@@ -2,13 +2,19 @@
 
 Flows are derived at role level first (`RoleFlow`) and expanded to endpoints when something needs hosts, so
 that the cost of a large cluster stays with those who ask for hosts. A load balancer splits a flow into
-two legs: to its virtual address, and from its own source address to the pool behind it.
+two legs: to its virtual address, and on to the pool behind it. What the second leg looks like on the wire is
+the balancer's mode:
+
+- `snat`: from the balancer's source addresses to the server's address; the answer comes back to the balancer;
+- `transparent`: from the client's own address to the server's; the server must send its answer through the balancer;
+- `dsr` (direct server return): from the client's own address to the virtual address, handed over inside one segment;
+  the server answers the client directly, from the virtual address.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 LOAD_BALANCER = "load_balancer"
 ANY_ROLE = "any"
+SNAT, TRANSPARENT, DSR = "snat", "transparent", "dsr"  # modes of a load balancer
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,11 +44,14 @@ class Endpoint:
     """One end of a flow: a host with the addresses it uses here, or prefixes behind a host.
 
     `at` names the host where the traffic enters or leaves the network; None means everywhere (role `any`).
+    `towards` is the address that leads there where `at` has none of `prefixes` itself: a balancer passes on the
+    addresses of its clients, and with `dsr` its own virtual address.
     """
 
     name: str
     prefixes: tuple[IPv4Network, ...]
     at: str | None
+    towards: IPv4Address | None = None
 
     @property
     def address(self) -> IPv4Address:
@@ -59,17 +69,27 @@ class RoleFlow:
     requirement: str
     reply: Reply
     health_check: bool = False
+    client: str | None = None  # role whose connections a balancer passes on by this leg, where its mode matters
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A flow between endpoints; `requirements` are the ids of all requirements that ask for it."""
+    """A flow between endpoints; `requirements` are the ids of all requirements that ask for it.
+
+    `answerers` are the endpoints that answer it; None where the destination does, as it mostly does.
+    """
 
     source: Endpoint
     destination: Endpoint
     service: Service
     reply: Reply
     requirements: tuple[str, ...] = ()
+    answerers: tuple[Endpoint, ...] | None = None
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether it is a balancer's second leg that keeps an address of somebody else."""
+        return self.source.towards is not None or self.destination.towards is not None
 
     def sort_key(self) -> tuple[str, str, tuple[int, ...]]:
         """Order: source, destination, service."""
@@ -87,16 +107,18 @@ class FlowGraph:
     @cached_property
     def flows(self) -> tuple[Flow, ...]:
         """Flows between endpoints, each once, sorted; a flow of a host to itself is local and left out."""
-        merged: dict[tuple[Endpoint, Endpoint, Service, Reply], list[str]] = defaultdict(list)
+        merged: dict[Flow, list[str]] = defaultdict(list)
         for role_flow in self.role_flows:
-            for source in endpoints(self.site, role_flow.source, as_source=True, check=role_flow.health_check):
-                for destination in endpoints(self.site, role_flow.destination, as_source=False):
-                    if source.name != destination.name:
-                        key = (source, destination, role_flow.service, role_flow.reply)
-                        if role_flow.requirement not in merged[key]:
-                            merged[key].append(role_flow.requirement)
-        found = [Flow(*key, tuple(requirements)) for key, requirements in merged.items()]
+            for flow in expand(self.site, role_flow):
+                if role_flow.requirement not in merged[flow]:
+                    merged[flow].append(role_flow.requirement)
+        found = [replace(flow, requirements=tuple(requirements)) for flow, requirements in merged.items()]
         return tuple(sorted(found, key=Flow.sort_key))
+
+    @cached_property
+    def handed_over(self) -> tuple[Flow, ...]:
+        """Flows to a `dsr` balancer, which others answer than whom they are sent to."""
+        return tuple(flow for flow in self.flows if flow.answerers)
 
     @cached_property
     def graph(self) -> nx.MultiDiGraph[str]:
@@ -106,7 +128,8 @@ class FlowGraph:
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.site.name)
         for flow in self.flows:
             for end in (flow.source, flow.destination):
-                graph.add_node(end.name, roles=self.site.roles_of(end.at or end.name), prefixes=end.prefixes)
+                if end.name not in graph or end.towards is None:  # a host's own addresses, not what is passed on
+                    graph.add_node(end.name, roles=self.site.roles_of(end.at or end.name), prefixes=end.prefixes)
             graph.add_edge(flow.source.name, flow.destination.name, flow=flow)
         return graph
 
@@ -139,6 +162,83 @@ def build(site: Site) -> FlowGraph:
         for flow in _legs(site, requirement):
             flows.setdefault(flow)
     return FlowGraph(site, tuple(flows), tuple(findings))
+
+
+def expand(site: Site, role_flow: RoleFlow) -> Iterator[Flow]:
+    """The flows between endpoints that a flow between roles stands for, without their requirements.
+
+    Raises:
+        SiteError: a balancer cannot reach its pool in the mode that it has.
+    """
+    if role_flow.client is not None:
+        yield from _passed_on(site, role_flow, role_flow.client)
+        return
+    for source in endpoints(site, role_flow.source, as_source=True, check=role_flow.health_check):
+        for destination in endpoints(site, role_flow.destination, as_source=False):
+            if source.name == destination.name:
+                continue
+            balancer = site.file.load_balancers.get(destination.name)
+            answerers = None
+            if balancer is not None and balancer.mode == DSR and role_flow.service.protocol in WITH_PORTS:
+                servers = endpoints(site, _pool(site, role_flow.service), as_source=False)
+                if source.name in {one.name for one in servers}:
+                    continue  # it has the virtual address itself, and so reaches itself
+                answerers = tuple(_as_virtual(one, destination.prefixes) for one in servers)
+            yield Flow(source, destination, role_flow.service, role_flow.reply, answerers=answerers)
+
+
+def _passed_on(site: Site, leg: RoleFlow, client: str) -> Iterator[Flow]:
+    """The second leg through each balancer, in its mode, for the connections of one role."""
+    servers = endpoints(site, leg.destination, as_source=False)
+    clients = endpoints(site, client, as_source=True)
+    for host in site.file.bindings[LOAD_BALANCER].hosts:
+        balancer = site.file.load_balancers[host]
+        (own,) = (one for one in endpoints(site, LOAD_BALANCER, as_source=True) if one.name == host)
+        kept = [one for one in clients if one.name != host]
+        names = {one.name for one in servers}
+        if balancer.mode == SNAT or client in balancer.snat_roles:
+            yield from (Flow(own, server, leg.service, leg.reply) for server in servers)
+        elif balancer.mode == TRANSPARENT:
+            for source in kept:
+                sender = replace(source, at=host, towards=_near(site, source))
+                for server in servers:
+                    if server.name != source.name:
+                        yield Flow(sender, server, leg.service, leg.reply)
+        else:
+            virtual = tuple(IPv4Network(address) for address in balancer.virtual)
+            for server in servers:
+                _check_segment(site, host, server)
+                for source in kept:
+                    if source.name not in names:
+                        sender = replace(source, at=host, towards=_near(site, source))
+                        yield Flow(sender, _as_virtual(server, virtual), leg.service, leg.reply, answerers=())
+
+
+def _as_virtual(server: Endpoint, virtual: tuple[IPv4Network, ...]) -> Endpoint:
+    """A server of a `dsr` pool, with the virtual addresses that it answers from."""
+    return replace(server, prefixes=virtual, towards=server.address)
+
+
+def _near(site: Site, client: Endpoint) -> IPv4Address:
+    """An address that leads to a client: its own, or one of the host that its prefixes are behind."""
+    if client.at is None:
+        raise SiteError("a load balancer that keeps its clients' addresses needs clients with a place on the network")
+    own = site.topology.nodes[client.at].addresses
+    return next((prefix.network_address for prefix in client.prefixes if prefix.network_address in own), own[0])
+
+
+def _check_segment(site: Site, host: str, server: Endpoint) -> None:
+    """With `dsr` only the frame's address changes, so nothing that routes may stand in between."""
+    segments = [
+        {site.topology.segment_of[port.port] for port in site.topology.nodes[name].interfaces.values()}
+        for name in (host, server.at or server.name)
+    ]
+    if not segments[0] & segments[1]:
+        raise SiteError(
+            f"{host} hands connections over by dsr, but {server.name} of its pool is in another segment: only the "
+            "frame's address changes on the way; put them into one segment, or set the mode to snat or transparent",
+            place=site.document.place("load_balancers", host, "mode"),
+        )
 
 
 def endpoints(site: Site, role: str, *, as_source: bool, check: bool = False) -> tuple[Endpoint, ...]:
@@ -175,14 +275,20 @@ def _legs(site: Site, requirement: Requirement) -> Iterator[RoleFlow]:
         health_leg = health and source == LOAD_BALANCER
         yield RoleFlow(source, destination, service, requirement.id, requirement.reply_kind, health_leg)
         if destination == LOAD_BALANCER and service.protocol in WITH_PORTS:
-            pool = _pool(site, service)
-            yield RoleFlow(LOAD_BALANCER, pool, service, requirement.id, requirement.reply_kind)
+            yield _second_leg(site, service, requirement, source)
     if _through_balancer(site, requirement, service):
         sources = [one for one in requirement.effective_sources if one != LOAD_BALANCER]
         for source in sources:
             yield RoleFlow(source, LOAD_BALANCER, service, requirement.id, requirement.reply_kind)
-        pool = _pool(site, service)
-        yield RoleFlow(LOAD_BALANCER, pool, service, requirement.id, requirement.reply_kind)
+            yield _second_leg(site, service, requirement, source)
+
+
+def _second_leg(site: Site, service: Service, requirement: Requirement, client: str) -> RoleFlow:
+    """From the balancer to its pool; who the clients are matters only where a balancer keeps their addresses."""
+    keeps = any(one.mode != SNAT for one in site.file.load_balancers.values())
+    pool = _pool(site, service)
+    reply = requirement.reply_kind
+    return RoleFlow(LOAD_BALANCER, pool, service, requirement.id, reply, client=client if keeps else None)
 
 
 def _pairs(requirement: Requirement) -> Iterator[tuple[str, str]]:

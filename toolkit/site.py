@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from toolkit.errors import Place, SiteError, SpecError
 from toolkit.files import Document, FileModel, load
@@ -49,16 +49,9 @@ class LoadBalancer(FileModel):
     virtual: Annotated[tuple[Address, ...], Field(min_length=1)]
     source: Annotated[tuple[Address, ...], Field(min_length=1)]
     health_check: Annotated[tuple[Address, ...], Field(min_length=1)]
-
-    @field_validator("mode")
-    @classmethod
-    def _known_paths(cls, mode: str) -> str:
-        if mode != "snat":
-            raise ValueError(
-                f"mode {mode!r} is not supported: its server leg keeps the client's address, so the return path is not "
-                "the one that routing declares; set the balancer to snat, or leave it out and bind its pool directly"
-            )
-        return mode
+    # Roles whose connections get the balancer's own address although its mode is transparent: those beside the
+    # servers, whose answers would go past the balancer.
+    snat_roles: tuple[Identifier, ...] = ()
 
 
 class Settings(FileModel):
@@ -315,6 +308,13 @@ def _check_load_balancers(site: Site) -> None:
         place = site.document.place("load_balancers", host)
         if host not in bound:
             raise SiteError(f"{host} is not bound to the role load_balancer", place=place)
+        strange = [role for role in one.snat_roles if role not in site.file.bindings]
+        if strange or (one.snat_roles and one.mode != "transparent"):
+            raise SiteError(
+                f"snat_roles of {host} is for mode transparent, and names bound roles "
+                f"(mode: {one.mode}; roles: {', '.join(site.file.bindings)})",
+                place=site.document.place("load_balancers", host, "snat_roles"),
+            )
         own = site.topology.nodes[host].addresses
         for address in (*one.virtual, *one.source, *one.health_check):
             if address not in own:

@@ -75,8 +75,8 @@ MISTAKES = [
     (
         "site.yaml",
         "    mode: snat",
-        "    mode: dsr",
-        r"site\.yaml:39: load_balancers\.lb1\.mode: mode 'dsr' is not supported",
+        "    mode: snat\n    snat_roles: [node]",
+        r"site\.yaml:40: snat_roles of lb1 is for mode transparent, and names bound roles \(mode: snat; roles: node, ",
     ),
     ("site.yaml", "    virtual: [10.10.2.20]", "    virtual: [10.10.2.99]", r"10\.10\.2\.99 is no address of lb1"),
     (

@@ -48,12 +48,14 @@ def check(
 
     SOURCE and DESTINATION are hosts of the inventory or IPv4 addresses; PORT is a number, or type/code for ICMP.
     """
+    from toolkit.policy import handed_to
     from toolkit.verify import trace
 
     work = Work(inventory)
     packet, ends = make_packet(work.site, source, destination, protocol, port, sport)
     states = _states(work, configs, live)
-    answer = trace(packet, *ends, work.finder, states, answered=_answered(work, packet))
+    servers = handed_to(work.graph, packet, ends[1])
+    answer = trace(packet, *ends, work.finder, states, answered=_answered(work, packet), servers=servers)
     requirements = work.asked_for(packet)
     result = _result(answer, requirements)
     if as_json:

@@ -64,11 +64,12 @@ def paths(inventory: Path, failures: bool, configs: Path | None, as_json: bool) 
 
 
 def _rows(work: Work, flow: Flow) -> list[dict[str, Any]]:
+    from toolkit.policy import goal_address
+
     found = []
     if flow.source.at is None or flow.destination.at is None:
         return []  # from or to everywhere: it has as many paths as there are hosts
-    own = work.site.topology.nodes[flow.destination.at].addresses
-    goal = next((p.network_address for p in flow.destination.prefixes if p.network_address in own), None)
+    goal = goal_address(work.site.topology, flow.destination.at, flow.destination)
     for path in work.finder.paths(flow.source.at, flow.destination.at, goal):
         hops = [{"device": h.device, "in": h.in_interface, "out": h.out_interface} for h in path.hops]
         found.append(

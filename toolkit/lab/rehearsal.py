@@ -23,6 +23,7 @@ from toolkit.lab.namespaces import STATE
 from toolkit.lab.services import Services, ServiceStatus
 from toolkit.lab.topology_file import read, write
 from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verdict
+from toolkit.policy import handed_to
 from toolkit.spec.model import Reply
 from toolkit.topology import Ownership
 from toolkit.verify.live import Planned, make_target, plan_change
@@ -272,8 +273,10 @@ class Rehearsal:
         model = Model(self.work.finder, states, self.work.space)
 
         def verdict(probe: Probe) -> Verdict:
+            packet = packet_of(probe)
+            servers = handed_to(self.work.graph, packet, probe.destination)
             answered = not probe.one_way
-            return model.verdict(packet_of(probe), probe.source, probe.destination, answered=answered)
+            return model.verdict(packet, probe.source, probe.destination, answered=answered, servers=servers)
 
         return verdict
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
-from toolkit.errors import PolicyError
+from toolkit.errors import PolicyError, SiteError
 from toolkit.flows import is_error_message
 from toolkit.net import (
     ANY_PORT,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from toolkit.flows import Endpoint, Flow, FlowGraph
+    from toolkit.net import Packet
     from toolkit.paths import Hop, Path, PathFinder
     from toolkit.site import Site
     from toolkit.topology import Node, Topology
@@ -120,12 +121,13 @@ class _Collector:
                 yield not_enforceable(flow, source, destination)
             for hop in self._hops(source, destination, flow.destination):
                 self._place(hop.device, hop.in_interface, forward, flow, initiating=True)
-            if back is None:
-                continue
-            answers = self._paths(destination, source, flow.source)
-            yield from path_findings(flow, paths, answers, self.topology)
-            for hop in self._hops(destination, source, flow.source):
-                self._place(hop.device, hop.in_interface, back, flow, initiating=False)
+            for answerer in [destination] if flow.answerers is None else [str(one.at) for one in flow.answerers]:
+                if back is None or answerer == source:
+                    continue
+                answers = self._answers(answerer, source, flow)
+                yield from path_findings(flow, paths, answers, self.topology)
+                for hop in self._hops(answerer, source, flow.source):
+                    self._place(hop.device, hop.in_interface, back, flow, initiating=False)
 
     def required(self, device: str, interface: str) -> Requiredness:
         """What must pass an interface inwards, as boxes with their requirement ids."""
@@ -150,6 +152,20 @@ class _Collector:
     def _paths(self, source: str, destination: str, end: Endpoint) -> tuple[Path, ...]:
         return self.finder.paths(source, destination, goal_address(self.topology, destination, end))
 
+    def _answers(self, answerer: str, source: str, flow: Flow) -> tuple[Path, ...]:
+        """The ways back; a transparent balancer must be on them, since it waits for what its clients wait for."""
+        try:
+            return self._paths(answerer, source, flow.source)
+        except SiteError as caught:
+            if flow.source.towards is None:
+                raise
+            raise PolicyError(
+                f"{source} is transparent, but the answers of {answerer} to {flow.source.name} do not come back "
+                f"through it ({caught.message}): route them to {source} in hosts.yaml, or name the role of "
+                f"{flow.source.name} in snat_roles of {source}",
+                place=self.graph.site.document.place("load_balancers", source, "mode"),
+            ) from None
+
     def _hops(self, source: str, destination: str, end: Endpoint) -> set[Hop]:
         """Where the packet may pass, whatever single thing fails: a standby has its permits before it needs them."""
         goal = goal_address(self.topology, destination, end)
@@ -170,8 +186,22 @@ def is_supported_path(flow: Flow) -> bool:
     return flow.source.at is not None or flow.destination.at is not None
 
 
+def handed_to(graph: FlowGraph, packet: Packet, destination: str) -> dict[str, IPv4Address]:
+    """Servers that a `dsr` balancer hands a packet to and that answer it themselves, with the address of each."""
+    return {
+        str(server.at): server.towards
+        for flow in graph.handed_over
+        if flow.destination.at == destination and packet.protocol == flow.service.protocol
+        if packet.dport in flow.service.ports and any(packet.dst in prefix for prefix in flow.destination.prefixes)
+        for server in flow.answerers or ()
+        if server.towards is not None
+    }
+
+
 def goal_address(topology: Topology, host: str, endpoint: Endpoint) -> IPv4Address:
     """The address to route towards: the endpoint's own where the host has it, the host's first otherwise."""
+    if endpoint.towards is not None:
+        return endpoint.towards
     own = topology.nodes[host].addresses
     return next((p.network_address for p in endpoint.prefixes if p.network_address in own), own[0])
 

@@ -112,6 +112,8 @@ class Work:
 
         found: dict[tuple[int, int] | None, list[tuple[PacketSet, tuple[str, ...]]]] = {}
         for flow in self.graph.flows:
+            if flow.is_passed_on:
+                continue  # a balancer asks for it, and not the host whose address it carries
             ace = Ace(Action.PERMIT, flow.service, flow.source.prefixes, flow.destination.prefixes)
             protocol, ports = flow.service.protocol, flow.service.ports
             single = protocol in WITH_PORTS and ports.first == ports.last

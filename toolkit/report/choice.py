@@ -78,12 +78,11 @@ def choose_flows(graph: FlowGraph, choice: Choice = EVERYTHING) -> tuple[Flow, .
 
 
 def _host_keys(graph: FlowGraph, choice: Choice) -> Iterator[tuple[str, str, Service]]:
-    from toolkit.flows import endpoints
+    from toolkit.flows import expand
 
-    for flow in choose_role_flows(graph, choice):
-        for source in endpoints(graph.site, flow.source, as_source=True, check=flow.health_check):
-            for destination in endpoints(graph.site, flow.destination, as_source=False):
-                yield source.name, destination.name, flow.service
+    for role_flow in choose_role_flows(graph, choice):
+        for flow in expand(graph.site, role_flow):
+            yield flow.source.name, flow.destination.name, flow.service
 
 
 def _check(graph: FlowGraph, choice: Choice) -> None:

@@ -9,10 +9,11 @@ from toolkit.net import Action, Packet, Verdict
 from toolkit.platforms.base import ConnState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from ipaddress import IPv4Address
 
     from toolkit.packets import PacketSet, Space
-    from toolkit.paths import Path, PathFinder
+    from toolkit.paths import Hop, PathFinder
     from toolkit.platforms.base import Decision, FilterState
 
 
@@ -57,25 +58,42 @@ def trace(
     states: Mapping[str, FilterState],
     *,
     answered: bool = True,
+    servers: Mapping[str, IPv4Address] | None = None,
 ) -> Trace:
     """Follow a packet from a host to another, and its answer back.
 
     `states` maps device names to their filters. A stateful device sees the answer as part of a known
-    connection, a stateless one as any other packet.
+    connection, a stateless one as any other packet. `servers` are those that a balancer hands the very same packet
+    to (`dsr`), with their own addresses: they answer instead of it.
 
     Raises:
         SiteError: there is no way.
     """
-    there = finder.paths(source, destination, packet.dst)
-    back = finder.paths(destination, source, packet.src) if answered else ()
-    answers = [_steps(path, packet.reply(), states, ConnState.ESTABLISHED) for path in back] or [()]
-    traced = [TracedPath(_steps(path, packet, states, ConnState.NEW), answer) for path in there for answer in answers]
+    traced = []
+    for there, back in ways(finder, packet, source, destination, servers or {}):
+        answers = [_steps(hops, packet.reply(), states, ConnState.ESTABLISHED) for hops in back if answered] or [()]
+        traced += [TracedPath(_steps(hops, packet, states, ConnState.NEW), one) for hops in there for one in answers]
     return Trace(packet, tuple(traced))
 
 
-def _steps(path: Path, packet: Packet, states: Mapping[str, FilterState], state: ConnState) -> tuple[TraceStep, ...]:
+def ways(
+    finder: PathFinder, packet: Packet, source: str, destination: str, servers: Mapping[str, IPv4Address]
+) -> Iterator[tuple[list[tuple[Hop, ...]], list[tuple[Hop, ...]]]]:
+    """(ways there, ways back) of a packet, for each host that answers it."""
+    there = [path.hops for path in finder.paths(source, destination, packet.dst)]
+    if not servers:
+        yield there, [path.hops for path in finder.paths(destination, source, packet.src)]
+    for server, address in servers.items():
+        onward = [path.hops for path in finder.paths(destination, server, address)]
+        back = [path.hops for path in finder.paths(server, source, packet.src)]
+        yield [(*first, *second) for first in there for second in onward], back
+
+
+def _steps(
+    hops: Sequence[Hop], packet: Packet, states: Mapping[str, FilterState], state: ConnState
+) -> tuple[TraceStep, ...]:
     steps = []
-    for hop in path.hops:
+    for hop in hops:
         decision = states[hop.device].decide(hop.in_interface, packet, state)
         steps.append(TraceStep(hop.device, hop.in_interface, "in", decision))
         if decision.action is Action.DENY:
@@ -92,22 +110,31 @@ class Model:
         self.space = space
         self._sets: dict[tuple[str, str, ConnState], PacketSet] = {}
 
-    def verdict(self, packet: Packet, source: str, destination: str, *, answered: bool = True) -> Verdict:
+    def verdict(
+        self,
+        packet: Packet,
+        source: str,
+        destination: str,
+        *,
+        answered: bool = True,
+        servers: Mapping[str, IPv4Address] | None = None,
+    ) -> Verdict:
         """As `trace(...).verdict`.
 
         Raises:
             SiteError: there is no way.
         """
-        there = self.finder.paths(source, destination, packet.dst)
-        back = self.finder.paths(destination, source, packet.src) if answered else ()
-        passes = all(self._passes(path, packet, ConnState.NEW) for path in there)
-        if passes and back:
-            answer = packet.reply()
-            passes = all(self._passes(path, answer, ConnState.ESTABLISHED) for path in back)
-        return Verdict.PERMITTED if passes else Verdict.DENIED
+        for there, back in ways(self.finder, packet, source, destination, servers or {}):
+            passes = all(self._passes(hops, packet, ConnState.NEW) for hops in there)
+            if passes and answered:
+                answer = packet.reply()
+                passes = all(self._passes(hops, answer, ConnState.ESTABLISHED) for hops in back)
+            if not passes:
+                return Verdict.DENIED
+        return Verdict.PERMITTED
 
-    def _passes(self, path: Path, packet: Packet, state: ConnState) -> bool:
-        return all(packet in self._permitted(hop.device, hop.in_interface, state) for hop in path.hops)
+    def _passes(self, hops: Sequence[Hop], packet: Packet, state: ConnState) -> bool:
+        return all(packet in self._permitted(hop.device, hop.in_interface, state) for hop in hops)
 
     def _permitted(self, device: str, interface: str, state: ConnState) -> PacketSet:
         key = (device, interface, state)
