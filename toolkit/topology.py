@@ -87,7 +87,11 @@ class RouteData(FileModel):
 
 
 class FilterData(FileModel):
-    """Whose filter the device has. `table` and `chain` say where *jump* enters a foreign nftables ruleset."""
+    """Whose filter the device has. `table` and `chain` say where *jump* enters a foreign nftables ruleset.
+
+    `plain` asks for entries without object groups. `capacity` is the number of entries that the device's hardware
+    holds, old and new together.
+    """
 
     mode: Ownership = Ownership.OWN
     family: Literal["inet", "ip", "bridge", "netdev"] = "inet"
@@ -95,6 +99,8 @@ class FilterData(FileModel):
     chain: str | None = None
     running: str | None = None  # file, relative to the inventory: the filter the device has today
     override: tuple[str, ...] = ()  # foreign denies, by comment or handle, that a required flow may precede
+    plain: bool = False
+    capacity: Annotated[int, Field(gt=0)] | None = None
 
 
 NO_FILTER = FilterData()

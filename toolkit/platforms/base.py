@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from ipaddress import IPv4Address, IPv4Network
 
-    from toolkit.net import Action, Packet
+    from toolkit.net import Action, Direction, Packet
     from toolkit.packets import PacketSet, Space
     from toolkit.policy import DevicePolicy
     from toolkit.topology import Node
@@ -92,6 +92,24 @@ class ChangeSet:
         return not self.apply
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a network OS can do, as far as a plan must know; `fragments` and `commit_note` are sentences for people.
+
+    `routed` and `switched` are the directions in which a routed interface and a layer-2 port take an ACL.
+    `fragments` is the rule for non-initial fragments. `commit_confirm` tells whether an unconfirmed change undoes
+    itself; `commit_note` says what that means for a push.
+    """
+
+    routed: tuple[Direction, ...]
+    switched: tuple[Direction, ...]
+    log: bool
+    established: bool
+    fragments: str
+    commit_confirm: bool
+    commit_note: str
+
+
 class RouteQuery(NamedTuple):
     """A packet whose way out of a device is asked for: addresses, and the interface that it enters by."""
 
@@ -145,6 +163,7 @@ class Platform(Protocol):
     transport: ClassVar[Literal["exec", "cli"]]
     netmiko_driver: ClassVar[str]
     block_size: ClassVar[int]
+    capabilities: ClassVar[Capabilities]
     show_commands: ClassVar[tuple[str, ...]]
     load_command: ClassVar[str]
     failure_indicators: ClassVar[tuple[str, ...]]

@@ -11,13 +11,22 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
+from toolkit.net import Direction
 from toolkit.platforms import _linux_routes
 from toolkit.platforms._nft_eval import View
 from toolkit.platforms._nft_json import read_listing
 from toolkit.platforms._nft_model import Chain, Ruleset, write_rule, write_ruleset, write_table
 from toolkit.platforms._nft_render import jump_rule, jump_stands, jumps, place, render
 from toolkit.platforms._nft_text import apply_script
-from toolkit.platforms.base import CandidateConfig, ChangeSet, ConnState, Decision, DeviceContext, FilterState
+from toolkit.platforms.base import (
+    CandidateConfig,
+    Capabilities,
+    ChangeSet,
+    ConnState,
+    Decision,
+    DeviceContext,
+    FilterState,
+)
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
@@ -94,6 +103,15 @@ class LinuxNftables:
     transport: ClassVar[Literal["exec", "cli"]] = "exec"
     netmiko_driver: ClassVar[str] = "linux"
     block_size: ClassVar[int] = 1  # a text goes in whole
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        routed=(Direction.IN,),
+        switched=(Direction.IN,),
+        log=True,
+        established=True,
+        fragments="a firewall reassembles first; a bridge looks where the ports would be, so they are denied first",
+        commit_confirm=False,
+        commit_note="one transaction: the kernel takes all of it or nothing; there is no timed confirm",
+    )
     show_commands: ClassVar[tuple[str, ...]] = ("/usr/sbin/nft -j list ruleset",)
     load_command: ClassVar[str] = "/usr/sbin/nft -f -"
     failure_indicators: ClassVar[tuple[str, ...]] = (
