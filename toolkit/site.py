@@ -6,11 +6,11 @@ the hosts and devices. `load_site` reads them all and checks what no single file
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError
 
 from toolkit.errors import Place, SiteError, SpecError
 from toolkit.files import Document, FileModel, load
@@ -193,6 +193,25 @@ def load_site(folder: Path) -> Site:
     _check_redundancy(site)
     _check_baseline(site)
     return site
+
+
+def with_settings(site: Site, settings: Mapping[str, object]) -> Site:
+    """The same site with other settings, as if they stood in its `site.yaml`.
+
+    Raises:
+        SiteError: a setting is unknown or has a value that it cannot have; lists the valid ones.
+    """
+    if not settings:
+        return site
+    unknown = sorted(set(settings) - set(Settings.model_fields))
+    if unknown:
+        raise SiteError(f"unknown setting {unknown[0]!r} (settings: {', '.join(sorted(Settings.model_fields))})")
+    try:
+        changed = Settings.model_validate({**site.settings, **settings})
+    except ValidationError as caught:
+        first = caught.errors()[0]
+        raise SiteError(f"setting {first['loc'][0]}: {first['msg']} (found: {first['input']!r})") from None
+    return replace(site, file=site.file.model_copy(update={"settings": changed}))
 
 
 def _port(text: str) -> Port:

@@ -79,3 +79,11 @@ def test_threads_do_not_mix_their_lines(tmp_path):
         thread.join()
     assert len(journal.entries()) == 80
     assert len(journal.states()) == 8
+
+
+def test_a_listener_hears_of_a_line_when_the_file_has_it(tmp_path):
+    heard = []
+    journal = Journal(tmp_path, told=lambda device, step: heard.append((device, step, len(journal.entries()))))
+    journal.write("", "started")
+    journal.write("leaf1", Step.SENDING)
+    assert heard == [("", "started", 1), ("leaf1", "sending", 2)]

@@ -52,7 +52,9 @@ def python():
     pytest.skip("no interpreter, or not the project's folder, is open to an ordinary user")
 
 
-@pytest.mark.parametrize("file", ["test_netns_namespaces.py", "test_netns.py", "test_netns_services.py"])
+@pytest.mark.parametrize(
+    "file", ["test_netns_namespaces.py", "test_netns.py", "test_netns_services.py", "test_scenarios.py"]
+)
 def test_an_ordinary_user_can_do_the_same(python, folder, file):
     allowed = as_nobody([python, "-c", "from toolkit.lab.namespaces import check_permission; check_permission()"])
     if allowed.returncode != 0:

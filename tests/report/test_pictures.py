@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.conftest import ROOT
 from toolkit.errors import InputError, MissingProgramError, SiteError
 from toolkit.net import IcmpKind, PortRange, Service
+from toolkit.render.work import resolve_inventory
 from toolkit.report.choice import Choice, choose_flows, choose_role_flows
 from toolkit.report.dot import for_html, quote, run_dot
-from toolkit.report.pictures import hosts_picture, path_picture, roles_picture, services_label
+from toolkit.report.pictures import hosts_picture, path_picture, roles_picture, services_label, topology_picture
+from toolkit.site import load_site
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -135,3 +139,22 @@ def test_graphviz_that_is_missing_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingProgramError, match="apt-get install graphviz"):
         run_dot("digraph {}")
+
+
+@pytest.mark.parametrize(
+    "committed", sorted(Path(ROOT, "labs").glob("*/topology.svg")), ids=lambda path: path.parent.name
+)
+def test_a_topology_has_every_node_and_every_cable(committed):
+    site = load_site(resolve_inventory(committed.parent))
+    picture = topology_picture(site)
+    nodes, edges = drawn(picture)
+    assert nodes == set(site.topology.nodes)
+    cables = {frozenset((one[0], other[0])) for one, other in site.topology.links}
+    assert {frozenset(edge.split("--")) for edge in edges} == cables
+    assert len(edges) == len(site.topology.links)
+    # The committed one says the same; another dot may place things elsewhere.
+    assert drawn_text(committed.read_text(encoding="utf-8")) == drawn_text(picture.svg), "draw it: toolkit lab picture"
+
+
+def drawn_text(svg):
+    return sorted(text.text for text in ET.fromstring(svg).iter(f"{SVG}text"))

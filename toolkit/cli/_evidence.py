@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import InputError, Place
+from toolkit.lab.timeline import Event
 from toolkit.report.model import (
     AclRow,
     DeviceRow,
@@ -40,27 +41,55 @@ def write_evidence(
     services: list[ServiceStatus],
     certificate: Mapping[str, object] | None = None,
 ) -> Path:
-    """Write the evidence of a run to the folder of its plan; returns the path of the page."""
+    """Write the evidence of a rehearsal to the folder of its plan; returns the path of the page."""
+    return write_run(
+        planned.folder,
+        f"Rehearsal of plan {planned.plan.id}",
+        story,
+        work,
+        diffs={c.device: c.diff for c in planned.plan.changes},
+        matrix=matrix,
+        services=services,
+        timings=rehearsal.timings.seconds,
+        certificate=certificate,
+    )
+
+
+def write_run(
+    folder: Path,
+    title: str,
+    story: Story,
+    work: Work,
+    *,
+    diffs: Mapping[str, str],
+    matrix: Matrix | None,
+    services: list[ServiceStatus],
+    timings: Mapping[str, float],
+    certificate: Mapping[str, object] | None = None,
+    timeline: tuple[Event, ...] = (),
+) -> Path:
+    """Write the evidence of a run to its folder; returns the path of the page."""
     from toolkit.report import pictures
     from toolkit.report.collect import device_rows, finding_rows, host_roles, limits, requirement_rows
 
-    folder = planned.folder
-    matrix.write_csv(folder / "matrix.csv")
+    if matrix is not None:
+        matrix.write_csv(folder / "matrix.csv")
     report = RunReport(
-        title=f"Rehearsal of plan {planned.plan.id}",
+        title=title,
         site=work.site.name,
         date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         steps=tuple(Step(c.name, c.ok, "\n".join(c.lines), round(c.seconds, 2)) for c in story.chapters),
         findings=finding_rows(work.site, work.graph.findings, work.policy_findings),
         requirements=requirement_rows(work.site),
         pictures=(("Flows between roles", pictures.roles_picture(work.graph).svg),),
-        devices=device_rows(work.site, work.policies, {c.device: c.diff for c in planned.plan.changes}),
+        devices=device_rows(work.site, work.policies, diffs),
         limits=limits(work.graph, work.policies, (*work.graph.findings, *work.policy_findings)),
-        matrix=read_matrix(folder / "matrix.csv"),
+        matrix=read_matrix(folder / "matrix.csv") if matrix is not None else (),
         roles=host_roles(work.site),
         services={one.name: one.detail for one in services},
-        timings=dict(rehearsal.timings.seconds),
+        timings=dict(timings),
         certificate=dict(certificate or {}),
+        timeline=timeline,
     )
     (folder / "report.json").write_text(json.dumps(asdict(report), ensure_ascii=False), encoding="utf-8")
     return write_pages(report, folder)
@@ -98,6 +127,7 @@ def read_evidence(folder: Path) -> RunReport:
                 "devices": tuple(_device(row) for row in body["devices"]),
                 "limits": tuple(body["limits"]),
                 "matrix": tuple(body["matrix"]),
+                "timeline": tuple(Event(**row) for row in body.get("timeline", ())),
             }
         )
     except FileNotFoundError:

@@ -10,11 +10,13 @@ import click
 
 from toolkit.cli._common import Work, inventory_option, json_option, note, print_json
 from toolkit.cli._evidence import write_evidence
+from toolkit.cli._scenario import print_timeline
 from toolkit.cli._story import Story
 
 if TYPE_CHECKING:
     from toolkit.lab.matrix import Matrix
     from toolkit.lab.rehearsal import Rehearsal
+    from toolkit.lab.scenario import Scenario
 
 LABS = Path("labs")
 RUNS = Path("runs")
@@ -48,6 +50,21 @@ def build(inventory: Path, output: Path | None, as_json: bool) -> None:
 
 @lab.command()
 @click.argument("name", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the picture.")
+@inventory_option
+def picture(inventory: Path, name: str | None, output: Path | None) -> None:
+    """Draw the topology of a lab as SVG, beside its README."""
+    from toolkit.report.pictures import topology_picture
+
+    work = Work(lab_folder(inventory, name))
+    folders = (LABS / (name or work.site.name), work.folder)
+    path = output or next(folder for folder in folders if folder.is_dir()) / "topology.svg"
+    path.write_text(topology_picture(work.site).svg, encoding="utf-8")
+    note(str(path))
+
+
+@lab.command()
+@click.argument("name", required=False)
 @click.option("--plan", "plan_id", help="Rehearse this plan's candidates and issue its certificate.")
 @click.option("--backend", type=click.Choice(["netns", "containerlab"]), default="netns", show_default=True)
 @click.option(
@@ -58,7 +75,10 @@ def build(inventory: Path, output: Path | None, as_json: bool) -> None:
 def run(
     inventory: Path, name: str | None, plan_id: str | None, backend: str, sabotage: str | None, as_json: bool
 ) -> int:
-    """Lab up, push over SSH, probe the whole matrix, lab down; exit 4 when anything is wrong or inconclusive."""
+    """Lab up, push over SSH, probe the whole matrix, lab down; exit 4 when anything is wrong or inconclusive.
+
+    A lab that declares a scenario plays that instead; with --plan or --break the change itself is rehearsed.
+    """
     from toolkit.lab.namespaces import run_inside
 
     work = Work(lab_folder(inventory, name))
@@ -67,14 +87,19 @@ def run(
     result_file = RUNS / "last-lab.json"
     RUNS.mkdir(exist_ok=True)
     result_file.unlink(missing_ok=True)
+    scenario = None if plan_id or sabotage else scenario_of(work)
     _ = work.rendered  # a site that cannot be rendered is refused before anything is built
 
     def inside() -> int:
+        from toolkit.cli._scenario import new_run, play
         from toolkit.lab.rehearsal import Rehearsal
 
-        rehearsal = Rehearsal(work, RUNS)
+        rehearsal = Rehearsal(work, new_run(RUNS, work.folder.resolve().name) if scenario else RUNS)
         with rehearsal:
-            outcome = _rehearse(rehearsal, expectations, sabotage, plan_id)
+            if scenario is not None:
+                outcome = play(rehearsal, scenario, work.folder)
+            else:
+                outcome = _rehearse(rehearsal, expectations, sabotage, plan_id)
         outcome["timings"] = rehearsal.timings.seconds
         result_file.write_text(json.dumps({"backend": backend, **outcome}), encoding="utf-8")
         return 0
@@ -83,12 +108,23 @@ def run(
     if code != 0 or not result_file.exists():
         return code or 1
     outcome = json.loads(result_file.read_text(encoding="utf-8"))
-    cells = outcome.pop("cells")
+    cells = outcome.pop("cells", [])
     if as_json:
         print_json(outcome)
     else:
         print_outcome(outcome, cells)
     return 0 if outcome["ok"] else PROOF_FAILED
+
+
+def scenario_of(work: Work) -> Scenario | None:
+    """The scenario that a lab's folder declares, checked against its site.
+
+    Raises:
+        InputError: with file and line of the first mistake, and the valid choices.
+    """
+    from toolkit.lab.scenario import load_scenario
+
+    return load_scenario(work.folder, work.site)
 
 
 def lab_folder(inventory: Path, name: str | None) -> Path:
@@ -181,6 +217,9 @@ def wrong_cells(matrix: Matrix) -> list[dict[str, str]]:
 
 def print_outcome(outcome: dict[str, Any], cells: list[dict[str, str]]) -> None:
     """The outcome of a run for people."""
+    if "timeline" in outcome:
+        print_timeline(outcome["timeline"])
+        print(f"did not hold: {outcome['problem']}" if outcome["problem"] else "every expectation held")
     counts = outcome["matrix"]
     print(", ".join(f"{name}: {value}" for name, value in counts.items()))
     for cell in cells[:SHOWN]:

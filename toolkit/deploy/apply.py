@@ -15,7 +15,7 @@ from toolkit.platforms import get
 from toolkit.render import context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nornir.core.task import Result, Task
@@ -34,7 +34,7 @@ class Options:
     `rehearsal` is for labs: the devices are simulated, so no certificate is asked for, the journal is the lab's own,
     and one that a killed lab left unfinished does not matter. `without_lab` is kept in the journal. `save` writes the
     startup files after verification, but not where startup differed from running before: saving would keep what nobody
-    asked for. `save_anyway` asks for it.
+    asked for. `save_anyway` asks for it. `told` hears of each line of the journal, from the thread that wrote it.
     """
 
     resume: bool = False
@@ -42,6 +42,7 @@ class Options:
     rehearsal: bool = False
     save: bool = True
     save_anyway: bool = False
+    told: Callable[[str, str], None] | None = None
 
 
 DEFAULT: Final = Options()
@@ -73,7 +74,7 @@ def apply(
         LockedError: another apply is under way.
     """
     with lock(folder.parent, f"apply {plan.id}"):
-        journal = Journal(folder, rehearsal=options.rehearsal)
+        journal = Journal(folder, rehearsal=options.rehearsal, told=options.told)
         pusher = _Pusher(plan, folder, target, candidates, options, journal)
         pusher.allow()
         flags = {"resume": options.resume, "rehearsal": options.rehearsal, "without_lab": options.without_lab}
@@ -106,7 +107,7 @@ def rollback(plan: Plan, folder: Path, target: Target, options: Options = DEFAUL
         LockedError: an apply is under way.
     """
     with lock(folder.parent, f"rollback {plan.id}"):
-        journal = Journal(folder, rehearsal=options.rehearsal)
+        journal = Journal(folder, rehearsal=options.rehearsal, told=options.told)
         journal.write("", "rollback started")
         pusher = _Pusher(plan, folder, target, {}, options, journal)
         pusher.undo()

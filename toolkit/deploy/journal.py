@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from toolkit.errors import DeployError, LockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 WRITING: Final = Lock()
@@ -53,11 +53,15 @@ class Journal:
     """Append-only JSON lines in a run's folder.
 
     A rehearsal has a journal of its own: the same plan is rehearsed first and applied later, and what was done to a
-    lab must never be taken for what was done to production.
+    lab must never be taken for what was done to production. `told` hears of each line, device and step, when the disk
+    has it and before anything else happens; a lab breaks things at that moment.
     """
 
-    def __init__(self, folder: Path, *, rehearsal: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, rehearsal: bool = False, told: Callable[[str, str], None] | None = None
+    ) -> None:
         self.path = folder / ("rehearsal.jsonl" if rehearsal else "journal.jsonl")
+        self._told = told
 
     def write(self, device: str, step: str, **detail: Any) -> None:
         """Write a line and wait until the disk has it; threads may write at the same time.
@@ -73,6 +77,8 @@ class Journal:
             os.fsync(file.fileno())
         if new:
             _sync_folder(self.path.parent)
+        if self._told is not None:
+            self._told(device, step)
 
     def entries(self) -> list[Entry]:
         """All lines; a last one that a crash cut short is left out.

@@ -196,6 +196,9 @@ def measure(
                 arrivals.drain()
             return [_live(one, nflog, taps, arrivals) for one in found]
 
+    if arrivals is not None:
+        arrivals.drain()
+        arrivals.arrived.clear()  # source ports come round again; an earlier arrival must not speak for a later probe
     measured = once(probes, timeout)
     again = [index for index, one in enumerate(measured) if one.live is Verdict.INCONCLUSIVE]
     if again:

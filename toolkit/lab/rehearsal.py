@@ -18,10 +18,10 @@ from toolkit.lab.backends.netns import NetnsLab
 from toolkit.lab.expectations import read_expectations
 from toolkit.lab.heartbeat import Beat, Heartbeat
 from toolkit.lab.listeners import Listeners
-from toolkit.lab.matrix import ECHO, Matrix, Target, build_matrix, judge, measure, parse_service
+from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, judge, measure, parse_service
 from toolkit.lab.namespaces import STATE
 from toolkit.lab.services import Services, ServiceStatus
-from toolkit.lab.topology_file import read, write
+from toolkit.lab.topology_file import SERVICE_OF_ROLE, read, write
 from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verdict
 from toolkit.policy import handed_to
 from toolkit.spec.model import Reply
@@ -30,7 +30,7 @@ from toolkit.verify.live import Planned, make_target, plan_change
 from toolkit.verify.trace import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from ipaddress import IPv4Address
     from pathlib import Path
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 BREAKS: Final = ("permit-any", "deny-any")
 SPORT: Final = 49152
+REHEARSED: Final = Options(rehearsal=True)
+ROLES_ASKED: Final = ("smtp_server", "temporary_registry")  # whose services are checked from a node
 
 
 @dataclass
@@ -86,6 +88,7 @@ class Rehearsal:
 
     def _begin(self) -> None:
         self.services = Services(self.lab)
+        self.services.closed = self._closed()
         self.services.start()
         self.listeners = self._listen()
         self.target: DeployTarget = make_target(self.work, self.connection)
@@ -103,21 +106,36 @@ class Rehearsal:
 
     # ---- changing -------------------------------------------------------------------------
 
+    def switch(self, work: Work) -> None:
+        """Go on in the same lab with another policy of the same site: another phase, other settings."""
+        self.target.close()
+        self.work = work
+        self.__dict__.pop("_scope", None)
+        self.services.closed = self._closed()
+        self.target = make_target(work, self.connection)
+
+    def _closed(self) -> frozenset[str]:
+        """Services that no node may reach under the policy; their checks must then fail."""
+        wanted = {flow.destination for flow in self.work.graph.role_flows}
+        return frozenset(
+            service for role, service in SERVICE_OF_ROLE.items() if role in ROLES_ASKED and role not in wanted
+        )
+
     def make_plan(self) -> Planned:
         """A plan from what the devices have now."""
         with self.timings.stage("plan"):
             return plan_change(self.work, self.target, self.runs)
 
-    def push(self, planned: Planned) -> Outcome:
+    def push(self, planned: Planned, options: Options = REHEARSED) -> Outcome:
         """Apply a plan to the lab, over SSH, as it would be applied to production."""
         with self.timings.stage("push"):
             candidates = {device: one.candidate for device, one in planned.rendered.items()}
-            return apply(planned.plan, planned.folder, self.target, candidates, Options(rehearsal=True))
+            return apply(planned.plan, planned.folder, self.target, candidates, options)
 
     def rollback(self, planned: Planned) -> Outcome:
         """Restore the first state of a plan."""
         with self.timings.stage("rollback"):
-            return rollback(planned.plan, planned.folder, self.target, Options(rehearsal=True))
+            return rollback(planned.plan, planned.folder, self.target, REHEARSED)
 
     def remove_rule(self, device: str) -> str:
         """Remove one permit of ours from a device, past the toolkit, as somebody at its console would.
@@ -203,12 +221,8 @@ class Rehearsal:
 
     def matrix(self, states: Mapping[str, FilterState], expectations: Path | None) -> Matrix:
         """Measure the whole matrix and hold it against intent, the model of `states`, and the expectations."""
-        lab = self.lab
-        hosts = {node.name: lab.namespaces[node.name] for node in self.plan.hosts}
-        devices = {node.name: lab.namespaces[node.name] for node in self.plan.devices}
-        switches = [node.name for node in self.plan.devices if node.bridges]
         with self.timings.stage("matrix"):
-            measured = measure(self.probes(), hosts, devices, switches=switches, arrivals=self.listeners)
+            measured = self.measure(self.probes())
             written = None
             if expectations is not None:
                 roles = {node.name: self.work.site.roles_of(node.name) for node in self.work.site.topology.hosts}
@@ -224,11 +238,19 @@ class Rehearsal:
                 requirements=self._asked,
             )
 
+    def measure(self, probes: Sequence[Probe]) -> tuple[Measured, ...]:
+        """What becomes of some probes in the lab as it is now."""
+        lab = self.lab
+        hosts = {node.name: lab.namespaces[node.name] for node in self.plan.hosts}
+        devices = {node.name: lab.namespaces[node.name] for node in self.plan.devices}
+        switches = [node.name for node in self.plan.devices if node.bridges]
+        return measure(probes, hosts, devices, switches=switches, arrivals=self.listeners)
+
     def probes(self) -> tuple[Probe, ...]:
         """Every source to every destination on every port in scope, on the extra ports and on seeded ones."""
         settings = self.work.site.file.lab
         sources = {node.name: self._source(node.name) for node in self.work.site.topology.hosts}
-        targets = [Target(name, self._destination(name)) for name in sources]
+        targets = [Target(name, self.destination(name)) for name in sources]
         wanted = [*sorted(self._ports()), ECHO, *map(parse_service, settings.extra_ports)]
         return build_matrix(
             sources, targets, wanted, seed=settings.seed, random_ports=settings.random_ports, one_way=self._one_way()
@@ -262,7 +284,8 @@ class Rehearsal:
         balancer = self.work.site.file.load_balancers.get(host)
         return balancer.source[0] if balancer else self.work.site.topology.nodes[host].addresses[0]
 
-    def _destination(self, host: str) -> IPv4Address:
+    def destination(self, host: str) -> IPv4Address:
+        """Where a host is reached: a load balancer at its virtual address."""
         balancer = self.work.site.file.load_balancers.get(host)
         return balancer.virtual[0] if balancer else self.work.site.topology.nodes[host].addresses[0]
 

@@ -5,14 +5,18 @@ Everything else that the matrix asks for is a plain listener of the prober; the 
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import http.client
 import json
+import os
 import shutil
+import signal
 import smtplib
 import socket
 import sys
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +24,8 @@ from toolkit.errors import LabError
 from toolkit.lab.namespaces import STATE, USER, enter_network, program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import subprocess
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from toolkit.lab.backends.base import Lab
     from toolkit.lab.topology_file import LabNode
@@ -74,7 +79,9 @@ class Services:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.plan = lab.plan
+        self.closed: frozenset[str] = frozenset()  # services that nothing may reach just now
         self._home = lab.home
+        self._started: dict[str, list[tuple[Sequence[str], subprocess.Popen[bytes]]]] = {}
 
     def start(self) -> None:
         """Start them all; nobody waits here."""
@@ -91,13 +98,32 @@ class Services:
             found[balancer] |= {port for port, _ in self.plan.balanced}
         return found
 
+    def stop(self, node: str) -> None:
+        """Kill the services of a node, as a power cut would."""
+        for _, process in self._started.get(node, ()):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # each is a session of its own
+            process.wait(timeout=10)
+
+    def resume(self, node: str) -> None:
+        """Start the services of a node again, with the files that they have; those that run are left alone."""
+        started = self._started.pop(node, [])
+        for argv, process in started:
+            if process.poll() is None:
+                self._started.setdefault(node, []).append((argv, process))
+            else:
+                self._spawn(node, argv)
+
     # ---- starting -------------------------------------------------------------------------
+
+    def _spawn(self, node: str, argv: Sequence[str]) -> None:
+        self._started.setdefault(node, []).append((argv, self.lab.spawn(node, argv)))
 
     def _start_etcd(self) -> None:
         members = self.plan.with_service("etcd")
         cluster = ",".join(f"{node.name}=http://{node.address}:2380" for node in members)
         for node in members:
-            self.lab.spawn(
+            self._spawn(
                 node.name,
                 [
                     program("etcd"),
@@ -124,21 +150,21 @@ class Services:
                 for name in pool:
                     text += f"    server {name} {self.plan.node(name).address}:{port} check inter 300ms fall 2 rise 1\n"
             (folder / "haproxy.cfg").write_text(text, encoding="ascii")
-            self.lab.spawn(balancer, [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")])
+            self._spawn(balancer, [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")])
 
     def _start_registry(self) -> None:
         for node, port in self._ports("registry"):
             folder = self.lab.root(node.name)
             text = REGISTRY.format(folder=folder, address=node.address, port=port)
             (folder / "registry.yml").write_text(text, encoding="ascii")
-            self.lab.spawn(node.name, [program("docker-registry"), "serve", str(folder / "registry.yml")])
+            self._spawn(node.name, [program("docker-registry"), "serve", str(folder / "registry.yml")])
 
     def _start_smtp(self) -> None:
         for node in self.plan.with_service("smtp"):
             ports = [str(port) for one, port in self._ports("smtp") if one is node]
             folder = self.lab.root(node.name) / "mail"
             folder.mkdir(exist_ok=True)
-            self.lab.spawn(node.name, [sys.executable, "-m", "toolkit.lab.smtpd", str(folder), node.address, *ports])
+            self._spawn(node.name, [sys.executable, "-m", "toolkit.lab.smtpd", str(folder), node.address, *ports])
 
     def _start_ssh(self) -> None:
         key = STATE / "node_host_key"
@@ -148,7 +174,7 @@ class Services:
         for node in self.plan.with_service("ssh"):
             config = self.lab.root(node.name) / "sshd_config"
             config.write_text(SSHD.format(address=node.address, state=STATE, user=USER), encoding="ascii")
-            self.lab.spawn(node.name, [program("sshd"), "-D", "-e", "-f", str(config)])
+            self._spawn(node.name, [program("sshd"), "-D", "-e", "-f", str(config)])
 
     def _ports(self, service: str) -> Iterator[tuple[LabNode, int]]:
         for node in self.plan.with_service(service):
@@ -178,15 +204,37 @@ class Services:
 
     def etcd(self) -> ServiceStatus:
         """Whether the cluster has one leader that all members know."""
-        leaders: dict[str, str] = {}
+        return self._etcd(self._leaders())
+
+    def _etcd(self, leaders: Mapping[str, str]) -> ServiceStatus:
         members = self.plan.with_service("etcd")
-        for node in members:
+        healthy = len(leaders) == len(members) and len(set(leaders.values())) <= 1
+        return ServiceStatus("etcd", healthy, f"{len(leaders)} of {len(members)} members know a leader")
+
+    def etcd_state(self) -> tuple[str, str]:
+        """`healthy` (every member, each takes a write), `degraded` (a write is kept), `broken`; and what was seen."""
+        whole = self._etcd(self._leaders())
+        members = self.plan.with_service("etcd")
+        with ThreadPoolExecutor(max_workers=max(1, len(members))) as pool:  # a write that is not kept takes a second
+            kept = pool.map(self._write, [node.name for node in members])
+        took = [node.name for node, good in zip(members, kept, strict=True) if good]
+        state = "healthy" if whole.healthy and len(took) == len(members) else "degraded" if took else "broken"
+        return state, f"{whole.detail}, a write is kept by {', '.join(took) or 'none'}"
+
+    def _leaders(self) -> dict[str, str]:
+        leaders: dict[str, str] = {}
+        for node in self.plan.with_service("etcd"):
             answer = self._ask(node.name, "127.0.0.1", 2379, "/v3/maintenance/status", "{}")
             leader = answer.get("leader", "0") if answer else "0"
             if leader != "0":
                 leaders[node.name] = leader
-        healthy = len(leaders) == len(members) and len(set(leaders.values())) == 1
-        return ServiceStatus("etcd", healthy, f"{len(leaders)} of {len(members)} members know a leader")
+        return leaders
+
+    def _write(self, member: str) -> bool:
+        """Whether the cluster keeps what a member is told: it answers once most members have it on disk."""
+        key, value = (base64.b64encode(text.encode()).decode() for text in ("lab", member))
+        answer = self._ask(member, "127.0.0.1", 2379, "/v3/kv/put", json.dumps({"key": key, "value": value}))
+        return answer is not None and "header" in answer
 
     def haproxy(self) -> ServiceStatus:
         """Whether the balancer sees every server up, by its own health checks."""
@@ -199,6 +247,16 @@ class Services:
         expected = sum(len(pool) for _, pool in self.plan.balanced) * len(self.plan.virtual)
         ports = ", ".join(str(port) for port, _ in self.plan.balanced)
         return ServiceStatus("haproxy", up == total == expected, f"{up} of {expected} servers up on {ports}")
+
+    def server_state(self, server: str, port: int) -> str:
+        """How each balancer sees a server on a port, as its health check says: `UP`, `DOWN`, both, or `unknown`."""
+        found = [
+            row[17].split()[0]
+            for balancer, _, _ in self.plan.virtual
+            for row in self._haproxy_rows(balancer)
+            if row[:2] == [f"p{port}", server]
+        ]
+        return ", ".join(dict.fromkeys(found)) or "unknown"
 
     def _haproxy_rows(self, balancer: str) -> list[list[str]]:
         path = self.lab.root(balancer) / "haproxy.sock"
@@ -213,12 +271,15 @@ class Services:
         return [line.split(",") for line in text.splitlines() if line and not line.startswith("#")]
 
     def registry(self) -> ServiceStatus:
-        """Whether a node gets an answer to `/v2/` from the temporary registry."""
+        """Whether a node gets an answer to `/v2/` from the temporary registry; where that is closed, whether none."""
         clients = self.plan.with_service("ssh")
-        status = 0
-        for server, port in self._ports("registry"):
-            status = self._http_status(clients[0].name, server.address, port)
-        return ServiceStatus("registry", status == http.HTTPStatus.OK, f"/v2/ answers {status or 'nothing'}")
+        answers = [self._http_status(clients[0].name, one.address, port) for one, port in self._ports("registry")]
+        detail = f"/v2/ answers {', '.join(str(status or 'nothing') for status in answers)}"
+        if not answers:
+            return ServiceStatus("registry", healthy=True, detail="the site has none")
+        if "registry" in self.closed:
+            return ServiceStatus("registry", not any(answers), f"{detail}; it is closed in this phase")
+        return ServiceStatus("registry", all(status == http.HTTPStatus.OK for status in answers), detail)
 
     def mail(self) -> ServiceStatus:
         """Whether a mail that a node sends is delivered."""
@@ -235,13 +296,13 @@ class Services:
                 continue
             if self._mails(server) == before + 1:
                 sent.append(str(port))
-        wanted = [str(port) for _, port in self._ports("smtp")]
+        wanted = [] if "smtp" in self.closed else [str(port) for _, port in self._ports("smtp")]
         return ServiceStatus("smtp", sent == wanted, f"mail delivered on {', '.join(sent) or 'no port'}")
 
     def _mails(self, server: LabNode) -> int:
         return len(list((self.lab.root(server.name) / "mail").glob("*.eml")))
 
-    @contextmanager
+    @contextlib.contextmanager
     def _inside(self, node: str) -> Iterator[None]:
         """Create sockets in the network of a node; they stay there."""
         enter_network(self.lab.namespaces[node])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,13 +25,14 @@ class Work:
     """The chain from an inventory folder to proven candidates; each step is made when it is asked for."""
 
     folder: Path
+    settings: Mapping[str, object] = field(default_factory=dict)  # in place of those in site.yaml
 
     @cached_property
     def site(self) -> Site:
         """The site."""
-        from toolkit.site import load_site
+        from toolkit.site import load_site, with_settings
 
-        return load_site(resolve_inventory(self.folder))
+        return with_settings(load_site(resolve_inventory(self.folder)), self.settings)
 
     @cached_property
     def graph(self) -> FlowGraph:

@@ -1,4 +1,4 @@
-"""JUnit XML of a run: one test case per step, per wrong or inconclusive cell, and per pair of roles."""
+"""JUnit XML of a run: a test case per step, expectation of a scenario, wrong or inconclusive cell, pair of roles."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import junitparser
 
+    from toolkit.lab.timeline import Event
     from toolkit.report.model import Cell, RunReport, Step
 
 
@@ -29,7 +30,9 @@ def junit_xml(report: RunReport) -> str:
     groups = by_role(report)
     matrix.add_testcases([_pair_case(pair, cells) for pair, cells in groups.items()])
     matrix.add_testcases([_cell_case(cell) for cells in groups.values() for cell in cells if cell.bad])
-    for suite in (steps, matrix):
+    timeline = junitparser.TestSuite("timeline")
+    timeline.add_testcases([_event_case(event) for event in report.timeline if event.kind == "expect" or not event.ok])
+    for suite in (steps, timeline, matrix) if report.timeline else (steps, matrix):
         suites.add_testsuite(suite)
     _count(suites)
     return _text(suites)
@@ -57,6 +60,17 @@ def _step_case(step: Step) -> junitparser.TestCase:
         case.result = [junitparser.Failure(_clean(step.detail) or "the step did not hold", "step")]
     elif step.detail:
         case.system_out = _clean(step.detail)
+    return case
+
+
+def _event_case(event: Event) -> junitparser.TestCase:
+    import junitparser
+
+    case = junitparser.TestCase(_clean(f"{event.at}: {event.what}"), classname="timeline")
+    if not event.ok:
+        case.result = [junitparser.Failure(_clean(event.seen) or "not seen", event.kind)]
+    else:
+        case.system_out = _clean(event.seen)
     return case
 
 

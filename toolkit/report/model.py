@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from toolkit.lab.timeline import Event
+
 CELL_COLUMNS: Final = ("source", "destination", "protocol", "port", "live")
 
 
@@ -104,6 +106,7 @@ class RunReport:
         counts: probes, permitted, denied, wrong, inconclusive. Counted from `matrix` where that has cells, so
             that the two cannot contradict each other.
         services, timings, certificate: shown as they are; timings in seconds.
+        timeline: what a scenario did, expected and saw, in order.
     """
 
     title: str
@@ -121,6 +124,7 @@ class RunReport:
     services: Mapping[str, Any] = field(default_factory=dict)
     timings: Mapping[str, Any] = field(default_factory=dict)
     certificate: Mapping[str, Any] = field(default_factory=dict)
+    timeline: tuple[Event, ...] = ()
 
     @property
     def totals(self) -> dict[str, int]:
@@ -131,10 +135,11 @@ class RunReport:
 
     @property
     def ok(self) -> bool:
-        """Whether something was checked, every step held, and no cell is wrong or inconclusive."""
+        """Whether something was checked, every step and expectation held, and no cell is wrong or inconclusive."""
         totals = self.totals
         checked = bool(self.steps) or bool(totals["probes"])
-        return checked and all(step.ok for step in self.steps) and not (totals["wrong"] or totals["inconclusive"])
+        held = all(step.ok for step in self.steps) and all(event.ok for event in self.timeline)
+        return checked and held and not (totals["wrong"] or totals["inconclusive"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,28 @@ def path_picture(finder: PathFinder, source: str, destination: str) -> Picture:
     return Picture(f"{source} to {destination}: {ways}, answers dashed", "\n".join([*lines, "}"]))
 
 
+def topology_picture(site: Site) -> Picture:
+    """Hosts with their addresses and roles, devices with their bridges, and every cable with its two interfaces."""
+    lines = ["graph {", *_style()]
+    for node in site.topology.nodes.values():
+        addresses = [str(a) for a in node.addresses] if not node.is_device else []
+        roles = wrap(", ".join(site.roles_of(node.name)), LABEL_WIDTH)
+        bridges = dict.fromkeys(i.bridge for i in node.interfaces.values() if i.bridge)
+        about = [f"{node.kind.value}, {node.filter.mode.value}", *bridges] if node.is_device else [*addresses, *roles]
+        label, colour = "\n".join([node.name, *about]), "#fdf3e1" if node.is_device else "#eef3fb"
+        lines.append(f'{quote(node.name)} [label={quote(label)} shape={SHAPES[node.kind.value]} fillcolor="{colour}"];')
+    for ends in site.topology.links:
+        # Who serves stands right of the devices, who asks left of them.
+        (one, port), (other, far) = sorted(ends, key=lambda end: _serves(site, end[0]))
+        labels = f"taillabel={quote(port)} headlabel={quote(far)} labeldistance=1.6"
+        lines.append(f"{quote(one)} -- {quote(other)} [{labels}];")
+    return Picture(f"{site.name}: topology", "\n".join([*lines, "}"]))
+
+
+def _serves(site: Site, host: str) -> bool:
+    return any(role.endswith("_server") and role != "jump_server" for role in site.roles_of(host))
+
+
 def services_label(services: Iterable[Service]) -> str:
     """Services merged into one label: `tcp 22, 443, 2379-2380`, one line per protocol, wrapped."""
     ports: dict[str, list[str]] = defaultdict(list)
