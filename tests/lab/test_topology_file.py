@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from toolkit.errors import LabError
-from toolkit.lab.topology_file import clab_topology, read, write
+from toolkit.lab.topology_file import LabBalancer, clab_topology, read, write
 from toolkit.site import load_site
 
 SCHEMA = Path(__file__).resolve().parents[3] / "shared" / "containerlab" / "clab.schema.json"
@@ -140,7 +140,7 @@ def test_services_follow_the_bindings(plan):
     assert dict(plan.node("install1").ports)["registry"] == (30070,)
     pool = ("node1", "node2", "node3")
     assert dict(plan.balanced) == {443: pool, 9345: pool}
-    assert plan.virtual == (("lb1", "10.10.2.20", "10.10.2.21"),)
+    assert plan.balancers == (LabBalancer("lb1", "10.10.2.20", "10.10.2.21"),)
 
 
 @pytest.mark.parametrize(

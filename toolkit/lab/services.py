@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import smtplib
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import LabError
+from toolkit.lab.balancers import Balancers
 from toolkit.lab.namespaces import STATE, USER, enter_network, program
 
 if TYPE_CHECKING:
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
     from toolkit.lab.backends.base import Lab
     from toolkit.lab.topology_file import LabNode
 
-HAPROXY_HEAD: Final = """\
-global
-    maxconn 4000
-    stats socket {folder}/haproxy.sock mode 600 level admin
-defaults
-    mode tcp
-    timeout connect 2s
-    timeout client 10s
-    timeout server 10s
-"""
 REGISTRY: Final = """\
 version: 0.1
 log:
@@ -80,13 +70,14 @@ class Services:
         self.lab = lab
         self.plan = lab.plan
         self.closed: frozenset[str] = frozenset()  # services that nothing may reach just now
+        self.balancers = Balancers(lab, self._spawn)
         self._home = lab.home
         self._started: dict[str, list[tuple[Sequence[str], subprocess.Popen[bytes]]]] = {}
 
     def start(self) -> None:
         """Start them all; nobody waits here."""
         self._start_etcd()
-        self._start_haproxy()
+        self.balancers.start()
         self._start_registry()
         self._start_smtp()
         self._start_ssh()
@@ -94,8 +85,8 @@ class Services:
     def occupied(self) -> dict[str, set[int]]:
         """TCP ports per host that a real service answers on."""
         found = {node.name: {port for _, ports in node.ports for port in ports} for node in self.plan.hosts}
-        for balancer, _, _ in self.plan.virtual:
-            found[balancer] |= {port for port, _ in self.plan.balanced}
+        for balancer, ports in self.balancers.occupied().items():
+            found[balancer] |= ports
         return found
 
     def stop(self, node: str) -> None:
@@ -140,17 +131,6 @@ class Services:
                     "--log-level=error",
                 ],
             )
-
-    def _start_haproxy(self) -> None:
-        for balancer, virtual, source in self.plan.virtual:
-            folder = self.lab.root(balancer)
-            text = HAPROXY_HEAD.format(folder=folder)
-            for port, pool in self.plan.balanced:
-                text += f"listen p{port}\n    bind {virtual}:{port}\n    source {source}\n"
-                for name in pool:
-                    text += f"    server {name} {self.plan.node(name).address}:{port} check inter 300ms fall 2 rise 1\n"
-            (folder / "haproxy.cfg").write_text(text, encoding="ascii")
-            self._spawn(balancer, [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")])
 
     def _start_registry(self) -> None:
         for node, port in self._ports("registry"):
@@ -237,38 +217,14 @@ class Services:
         return answer is not None and "header" in answer
 
     def haproxy(self) -> ServiceStatus:
-        """Whether the balancer sees every server up, by its own health checks."""
-        up, total = 0, 0
-        for balancer, _, _ in self.plan.virtual:
-            for row in self._haproxy_rows(balancer):
-                if row[1] not in ("FRONTEND", "BACKEND"):
-                    total += 1
-                    up += row[17].startswith("UP")
-        expected = sum(len(pool) for _, pool in self.plan.balanced) * len(self.plan.virtual)
+        """Whether the balancers see every server up, by their own health checks."""
+        up, expected = self.balancers.servers_up()
         ports = ", ".join(str(port) for port, _ in self.plan.balanced)
-        return ServiceStatus("haproxy", up == total == expected, f"{up} of {expected} servers up on {ports}")
+        return ServiceStatus("haproxy", up == expected, f"{up} of {expected} servers up on {ports}")
 
     def server_state(self, server: str, port: int) -> str:
         """How each balancer sees a server on a port, as its health check says: `UP`, `DOWN`, both, or `unknown`."""
-        found = [
-            row[17].split()[0]
-            for balancer, _, _ in self.plan.virtual
-            for row in self._haproxy_rows(balancer)
-            if row[:2] == [f"p{port}", server]
-        ]
-        return ", ".join(dict.fromkeys(found)) or "unknown"
-
-    def _haproxy_rows(self, balancer: str) -> list[list[str]]:
-        path = self.lab.root(balancer) / "haproxy.sock"
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(1)
-                connection.connect(str(path))
-                connection.sendall(b"show stat\n")
-                text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-        except OSError:
-            return []
-        return [line.split(",") for line in text.splitlines() if line and not line.startswith("#")]
+        return self.balancers.server_state(server, port)
 
     def registry(self) -> ServiceStatus:
         """Whether a node gets an answer to `/v2/` from the temporary registry; where that is closed, whether none."""

@@ -12,14 +12,14 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import LabError, Place
-from toolkit.flows import LOAD_BALANCER, build
+from toolkit.flows import LOAD_BALANCER, SNAT, build, endpoints
 from toolkit.net import TCP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from toolkit.site import Site
+    from toolkit.site import LoadBalancer, Site
     from toolkit.topology import Node, Port, Route
 
 MTU = 1500
@@ -61,6 +61,20 @@ class LabNode:
 
 
 @dataclass(frozen=True, slots=True)
+class LabBalancer:
+    """A load balancer: its virtual address, the one that it speaks from, and how it passes connections on.
+
+    `snat_clients` are addresses and prefixes that it replaces by its own although it is transparent.
+    """
+
+    name: str
+    virtual: str
+    source: str
+    mode: str = "snat"
+    snat_clients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LabPlan:
     """A lab to be built. `balanced` maps a port of the load balancer to the nodes behind it."""
 
@@ -69,7 +83,7 @@ class LabPlan:
     nodes: tuple[LabNode, ...]
     links: tuple[tuple[Port, Port], ...]
     balanced: tuple[tuple[int, tuple[str, ...]], ...] = ()
-    virtual: tuple[tuple[str, str, str], ...] = ()  # (balancer, virtual address, source address)
+    balancers: tuple[LabBalancer, ...] = ()
 
     @property
     def hosts(self) -> tuple[LabNode, ...]:
@@ -112,6 +126,9 @@ def clab_topology(site: Site) -> dict[str, Any]:
             [[name, str(one.virtual[0]), str(one.source[0])] for name, one in sorted(site.file.load_balancers.items())]
         ),
     }
+    modes = {name: _mode(site, one) for name, one in sorted(site.file.load_balancers.items()) if one.mode != SNAT}
+    if modes:
+        topology["defaults"]["labels"]["toolkit.modes"] = json.dumps(modes)
     return {
         "name": f"toolkit-{site.name}",
         "prefix": "__lab-name",
@@ -123,6 +140,12 @@ def clab_topology(site: Site) -> dict[str, Any]:
         },
         "topology": topology,
     }
+
+
+def _mode(site: Site, balancer: LoadBalancer) -> list[str]:
+    """Its mode, then the clients that get its own address all the same."""
+    ends = [end for role in balancer.snat_roles for end in endpoints(site, role, as_source=True)]
+    return [balancer.mode, *dict.fromkeys(str(prefix) for end in ends for prefix in end.prefixes)]
 
 
 def _node(site: Site, node: Node) -> dict[str, Any]:
@@ -230,16 +253,24 @@ def read(path: Path) -> LabPlan:
         topology = document["topology"]
         labels = topology["defaults"]["labels"]
         balanced = json.loads(labels["toolkit.balanced"])
+        modes = json.loads(labels.get("toolkit.modes", "{}"))
         return LabPlan(
             name=document["name"],
             management=IPv4Network(document["mgmt"]["ipv4-subnet"]),
             nodes=tuple(_read_node(name, body) for name, body in topology["nodes"].items()),
             links=tuple((_end(link["endpoints"][0]), _end(link["endpoints"][1])) for link in topology["links"]),
             balanced=tuple((int(port), tuple(pool)) for port, pool in balanced.items()),
-            virtual=tuple((name, virtual, source) for name, virtual, source in json.loads(labels["toolkit.virtual"])),
+            balancers=tuple(
+                _read_balancer(ends, modes.get(ends[0], [SNAT])) for ends in json.loads(labels["toolkit.virtual"])
+            ),
         )
     except (OSError, KeyError, IndexError, AttributeError, TypeError, ValueError, yaml.YAMLError) as caught:
         raise LabError(f"no topology file of the toolkit: {caught}", place=Place(str(path))) from None
+
+
+def _read_balancer(ends: list[str], mode: list[str]) -> LabBalancer:
+    name, virtual, source = ends
+    return LabBalancer(name, virtual, source, mode[0], tuple(mode[1:]))
 
 
 def _read_node(name: str, body: dict[str, Any]) -> LabNode:
