@@ -225,8 +225,8 @@ class NetnsLab:
 
     def _sysctls(self, node: LabNode) -> None:
         settings = dict(SYSCTLS)
-        if node.kind in ("firewall", "router"):
-            settings["net/ipv4/ip_forward"] = "1"
+        # Said either way: a new namespace starts with what the machine has, and one that runs containers forwards.
+        settings["net/ipv4/ip_forward"] = "1" if node.kind in ("firewall", "router") else "0"
         enter_network(self.namespaces[node.name])
         try:
             for name, value in settings.items():
