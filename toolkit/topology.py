@@ -87,10 +87,10 @@ class RouteData(FileModel):
 
 
 class FilterData(FileModel):
-    """Whose filter the device has. `table` and `chain` say where *jump* enters a foreign nftables ruleset.
+    """Whose filter the device has. `table` and `chain` say where *extend* and *jump* enter a foreign nftables ruleset.
 
-    `plain` asks for entries without object groups. `capacity` is the number of entries that the device's hardware
-    holds, old and new together.
+    `override` names explicit denies of others that required flows may come before. `plain` asks for entries without
+    object groups. `capacity` is the number of entries that the device's hardware holds, old and new together.
     """
 
     mode: Ownership = Ownership.OWN
@@ -98,7 +98,7 @@ class FilterData(FileModel):
     table: str | None = None
     chain: str | None = None
     running: str | None = None  # file, relative to the inventory: the filter the device has today
-    override: tuple[str, ...] = ()  # foreign denies, by comment or handle, that a required flow may precede
+    override: tuple[str, ...] = ()
     plain: bool = False
     capacity: Annotated[int, Field(gt=0)] | None = None
 

@@ -73,7 +73,8 @@ class Device:
 
 
 MODES = {"bridge": ({"kind": Kind.SWITCH}, ""), "own": ({}, "table ip other {\n\tchain input {\n\t}\n}\n"), "jump": (
-    {"mode": "jump", "family": "inet", "table": "corp", "chain": "forward"}, CORP)}  # fmt: skip
+    {"mode": "jump", "family": "inet", "table": "corp", "chain": "forward"}, CORP), "extend": (
+    {"mode": "extend", "family": "inet", "table": "corp", "chain": "forward"}, CORP)}  # fmt: skip
 
 
 @pytest.fixture(params=MODES)
@@ -103,6 +104,10 @@ def test_the_rollback_of_a_change_is_complete_where_no_handle_is_needed(dev):
     dev.apply(443)
     one = dev.running()
     change = dev.apply(80)
+    if "<handle>" in change.rollback:
+        assert dev.context.node.filter.mode == "extend"
+        assert change.rollback.startswith("# <handle>: only the device knows it; it is asked for when this is sent")
+        pytest.skip("rules in a foreign chain are named by handles, which this device gives them only now")
     dev.send(change.rollback)
     assert dev.running().fingerprint() == one.fingerprint()
 
@@ -125,6 +130,7 @@ def test_our_file_brings_back_what_is_ours_after_a_reboot(dev):
     boot = Device(dev.context, dev.kernel, "")
     boot.sent = [*dev.sent[: dev.foreign], content]
     assert boot.running().fingerprint() == state.fingerprint()
+    assert "handle" not in content
     if "insert rule" not in content:  # a table of our own may be loaded again at any time
         boot.send(content)
         assert boot.running().fingerprint() == state.fingerprint()
@@ -134,9 +140,10 @@ def test_our_file_brings_back_what_is_ours_after_a_reboot(dev):
 def test_a_rule_of_ours_removed_behind_our_back_is_drift_and_is_repaired(dev):
     dev.apply(443, 80)
     good = dev.running()
-    chain = "uipath_forward" if dev.context.node.filter.table else "uipath_eth1_in"
+    mode = dev.context.node.filter.mode
+    chain = {"own": "uipath_eth1_in", "jump": "uipath_forward", "extend": "forward"}[mode]
     (key,) = [k for k, chains in good.ruleset.tables.items() if chain in chains]
-    handle = good.ruleset.tables[key][chain].rules[0].handle
+    handle = next(rule.handle for rule in good.ruleset.tables[key][chain].rules if "p443" in rule.comment)
     dev.send(f"delete rule {key[0]} {key[1]} {chain} handle {handle}\n")
     assert dev.running().fingerprint() != good.fingerprint()
     assert not dev.apply(443, 80).is_empty
@@ -146,7 +153,7 @@ def test_a_rule_of_ours_removed_behind_our_back_is_drift_and_is_repaired(dev):
 @pytest.mark.parametrize(
     "meddle",
     [
-        "insert rule inet corp forward tcp dport 443 drop\n",
+        "insert rule inet corp forward tcp dport 80 drop\n",
         "add rule inet corp forward jump uipath_forward\n",
         "insert rule inet corp forward tcp dport 5 jump uipath_forward\n",
     ],

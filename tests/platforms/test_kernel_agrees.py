@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.platforms.rulesets import packets, rulesets
+from tests.platforms.test_extend import PERMITS, generated, workable
+from tests.platforms.test_render import before_of, make_policy
 from toolkit.net import TCP, Action, Packet
 from toolkit.packets import Space
 from toolkit.platforms.base import ConnState
@@ -124,6 +126,30 @@ def test_the_rendered_bridge_does_to_real_frames_what_we_say(device, live):
         assert not disagreements(context, live, text, sent)
 
     check()
+
+
+@pytest.mark.lab
+def test_an_extended_chain_does_to_real_frames_what_we_say(device, live):
+    verdicts = set()
+
+    @FRAMES
+    @given(rulesets("inet").map(workable), SENT, st.lists(PERMITS, min_size=1, max_size=3))
+    def check(text, sent, asked):
+        foreign = re.sub(r"ct state (!= )?\S+ ?", "", text.replace("\t\tct state established,related accept\n", "", 1))
+        context, state = generated(device, "inet", foreign)
+        candidate = PLATFORM.render(make_policy(context, {"eth1": asked}), state)
+        assert not disagreements(context, live, foreign + candidate.text, sent)
+        after = before_of(context, foreign + candidate.text)
+        wanted = Space().union(box for ace in asked for box in ace.boxes())
+        for interface, one in sent:
+            now = after.decide(interface, one, ConnState.NEW).action
+            was = state.decide(interface, one, ConnState.NEW).action
+            asks = interface == "eth1" and one in wanted
+            assert now is (Action.PERMIT if asks else was)
+            verdicts.add((asks, was, now))
+
+    check()
+    assert verdicts >= {(True, Action.DENY, Action.PERMIT), (False, Action.DENY, Action.DENY)}
 
 
 @pytest.mark.lab

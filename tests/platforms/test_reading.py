@@ -233,6 +233,9 @@ SCRIPTS = {
     "table inet t {\n\tchain c {\n\t\ttype filter hook egress priority 0;\n\t}\n}\n": "file.nft:3: unknown hook",
     "table inet t {\n\tchain c {\n\t\ttype filter hook forward priority soon;\n\t}\n}\n": "file.nft:3: priority",
     "table inet t {\n\tchain c {\n\t\tpolicy drop\n\t}\n}\n": "file.nft:3: policy",
+    "add table inet t\nadd chain inet t c\ninsert rule inet t c handle 4 accept\n": "file.nft:3: there is no rule with handle 4",
+    "add table inet t\nadd chain inet t c\nadd rule inet t c index 0 accept\n": "file.nft:3: there is no rule with index 0",
+    "add table inet t\nadd chain inet t c\nadd rule inet t c index accept\n": "file.nft:3: there is no rule with index accept",
     "add table inet t\nadd chain inet t c\ndelete rule inet t c handle 4\n": "file.nft:3: there is no rule with handle",
 }
 

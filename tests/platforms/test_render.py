@@ -35,6 +35,7 @@ CORP = """table inet corp {
 }
 """
 JUMP = {"mode": "jump", "family": "inet", "table": "corp", "chain": "forward"}
+EXTEND = {**JUMP, "mode": "extend"}
 
 
 def net(text):
@@ -126,10 +127,17 @@ def hand_made(device, name):
     }
     if name == "jump":
         return device(**JUMP), entries, CORP
+    if name == "extend":
+        resolver = permit(Service(UDP, PortRange(53, 53)), destinations=("10.0.2.53/32",), comment="resolver")
+        there = permit(tcp(80), ("10.0.1.5/32",), comment="permitted by CORP-1 already")
+        early = permit(tcp(22), ("10.0.1.64/30",), ("10.0.2.13/32",), comment="one of these is in quarantine")
+        return device(**EXTEND, override=("CORP-10",)), {
+            "eth1": (*entries["eth1"], there, early, resolver), "eth2": entries["eth2"], "eth3": (resolver,),
+        }, CORP  # fmt: skip
     return device(), {key: (*value, deny()) for key, value in entries.items()}, ""
 
 
-NAMES = ("own_bridge", "own_stateful", "jump")
+NAMES = ("own_bridge", "own_stateful", "jump", "extend")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -276,8 +284,9 @@ def test_own_permits_exactly_what_the_acls_permit(device, kind):
     check()
 
 
-def test_jump_adds_exactly_the_permits_to_what_passed_before(device):
-    context = device(**JUMP)
+@pytest.mark.parametrize("mode", ["jump", "extend"])
+def test_exactly_the_permits_are_added_to_what_passed_before(device, mode):
+    context = device(**JUMP | {"mode": mode}, override=("CORP-10",))
     before = before_of(context, CORP)
 
     @settings(max_examples=120, deadline=None)
@@ -290,18 +299,22 @@ def test_jump_adds_exactly_the_permits_to_what_passed_before(device):
             for conn in ConnState:
                 was = before.permitted(space, interface, conn)
                 assert after.permitted(space, interface, conn) == was | added
+        assert after.without_owned().fingerprint() == before.fingerprint()
 
     check()
 
 
-@pytest.mark.parametrize("mode", ["bridge", "firewall", "jump"])
+@pytest.mark.parametrize("mode", ["bridge", "firewall", "jump", "extend"])
 def test_the_kernel_reads_generated_policies_as_we_do_and_a_second_apply_is_empty(device, kernel, mode):
-    context = {"bridge": device(Kind.SWITCH), "firewall": device(), "jump": device(**JUMP)}[mode]
-    foreign = CORP if mode == "jump" else ""
+    brownfield = mode in ("jump", "extend")
+    context = device(Kind.SWITCH) if mode == "bridge" else device()
+    if brownfield:
+        context = device(**JUMP | {"mode": mode}, override=("CORP-10",))
+    foreign = CORP if brownfield else ""
     before = before_of(context, foreign)
 
     @LOADED
-    @given(entries_of((Action.PERMIT,) if mode == "jump" else tuple(Action)))
+    @given(entries_of((Action.PERMIT,) if brownfield else tuple(Action)))
     def check(entries):
         candidate = PLATFORM.render(make_policy(context, entries), before)
         running = listed(context, kernel(*filter(None, [foreign]), candidate.text))
@@ -357,10 +370,6 @@ def test_own_replaces_a_table_that_has_our_chains(device):
     assert accepted(context, first.text + "add rule inet uipath forward counter\n").text == first.text
 
 
-def test_extend_names_jump_as_the_way(device):
-    assert "use jump" in refusal(device(mode="extend"), CORP)
-
-
 def test_a_chain_name_that_nft_would_not_take_is_refused(device):
     from dataclasses import replace
 
@@ -372,8 +381,11 @@ def test_a_chain_name_that_nft_would_not_take_is_refused(device):
 
 
 @pytest.mark.parametrize("foreign", ["", CORP.replace("chain forward", "chain other"), CORP.replace("corp", "else")])
-def test_jump_needs_the_foreign_chain(device, foreign):
-    assert "no base chain 'forward' in table inet corp" in refusal(device(**JUMP), foreign)
+@pytest.mark.parametrize("mode", ["jump", "extend"])
+def test_the_foreign_chain_must_be_there_and_those_that_are_get_named(device, mode, foreign):
+    message = refusal(device(**JUMP | {"mode": mode}), foreign)
+    assert "no base chain 'forward' in table inet corp" in message
+    assert ("base chains: none" if not foreign else "base chains: inet ") in message
 
 
 def test_jump_overtakes_the_default_but_no_explicit_deny(device):
@@ -385,23 +397,35 @@ def test_an_explicit_deny_of_a_part_is_found_behind_the_default(device):
     assert "CORP-10 quarantine" in refusal(device(**JUMP), CORP, source="10.0.1.0/24")
 
 
-@pytest.mark.parametrize("name", ["CORP-10", "CORP-10 quarantine"])
-def test_an_override_by_comment_is_the_operators_decision(device, name):
-    assert accepted(device(**JUMP, override=(name,)), CORP, "10.0.1.66/32")
+@pytest.mark.parametrize("name", ["CORP-10", "CORP-10 quarantine", "ip saddr 10.0.1.66 drop"])
+@pytest.mark.parametrize("mode", ["jump", "extend"])
+def test_an_override_by_name_is_the_operators_decision(device, mode, name):
+    assert "CORP-10 quarantine" in refusal(device(**JUMP | {"mode": mode}), CORP, source="10.0.1.66/32")
+    assert accepted(device(**JUMP | {"mode": mode}, override=(name,)), CORP, "10.0.1.66/32")
 
 
-@pytest.mark.parametrize("name", ["CORP-1", "CORP", "quarantine", "None"])
-def test_an_override_names_a_whole_comment_or_its_first_word(device, name):
-    assert "CORP-10 quarantine" in refusal(device(**JUMP, override=(name,)), CORP, source="10.0.1.66/32")
+@pytest.mark.parametrize("name", ["CORP-1", "CORP", "quarantine", "None", "CORP-999", "policy drop"])
+@pytest.mark.parametrize("mode", ["jump", "extend"])
+def test_an_override_names_a_whole_comment_or_its_first_word_of_an_explicit_deny(device, mode, name):
+    context = device(**JUMP | {"mode": mode}, override=(name,))
+    message = f"override '{name}' names no explicit deny there (valid choices: 'CORP-10 quarantine')"
+    assert message in refusal(context, CORP, source="10.0.1.66/32")
 
 
-def test_an_override_by_handle(device, kernel):
+@pytest.mark.parametrize("mode", ["jump", "extend"])
+def test_an_override_by_handle(device, kernel, mode):
     listing = kernel(CORP)
     handle = next(r.handle for r in listed(device(**JUMP), listing).ruleset.tables["inet", "corp"]["forward"].rules
                   if r.comment.startswith("CORP-10 "))  # fmt: skip
-    context = device(**JUMP, override=(str(handle),))
+    context = device(**JUMP | {"mode": mode}, override=(str(handle),))
     ace = permit(tcp(22), ("10.0.1.66/32",))
-    assert PLATFORM.render(make_policy(context, {"eth1": (ace,)}, {"eth1": (ace,)}), listed(context, listing))
+    policy = make_policy(context, {"eth1": (ace,)}, {"eth1": (ace,)})
+    assert PLATFORM.render(policy, listed(context, listing))
+    # A file gives no handles, so nobody can say there that the name is wrong; the deny still stops it.
+    assert "CORP-10 quarantine" in refusal(context, CORP, source="10.0.1.66/32")
+    wrong = device(**JUMP | {"mode": mode}, override=(f"handle {handle + 100}",))
+    with pytest.raises(PolicyError, match=r"names no explicit deny there \(valid choices: 'CORP-10 quarantine'\)"):
+        PLATFORM.render(policy, listed(wrong, listing))
 
 
 def test_a_drop_that_ends_another_chain_is_no_default(device):

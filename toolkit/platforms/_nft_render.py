@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from toolkit.errors import PolicyError
 from toolkit.net import ANY_PORT, ANY_SERVICE, ANYWHERE, Action
 from toolkit.packets import Space
 from toolkit.platforms._nft_eval import View
+from toolkit.platforms._nft_existing import default_rule, existing_of, explicit_denies, permits_of, rule_names
 from toolkit.platforms._nft_model import (
     Base,
     Chain,
@@ -22,17 +24,18 @@ from toolkit.platforms._nft_model import (
     write_table,
 )
 from toolkit.platforms._nft_names import ETHER_IP, NFPROTO_IPV4
+from toolkit.platforms._nft_place import jump_rule, mark, place, script
 from toolkit.platforms._nft_text import apply_script
 from toolkit.platforms.base import CandidateConfig, ConnState
+from toolkit.policy.extend import check_overrides
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from toolkit.packets import PacketSet
-    from toolkit.platforms._nft_model import TableKey
     from toolkit.platforms.base import DeviceContext
-    from toolkit.policy import Ace, Acl, DevicePolicy
+    from toolkit.policy import Ace, Acl, DevicePolicy, Extension
 
 # After the usual filter chains: what another team drops is dropped before it is counted by us.
 OWN_PRIORITY: Final = 10
@@ -40,62 +43,38 @@ FRAGMENT: Final = 2  # the bit of the flags dimension
 FRAGMENT_COMMENT: Final = "default deny: later fragments carry no ports"
 COMMENT_LIMIT: Final = 127  # bytes; nft keeps 128 with the end mark
 LOG_PREFIX_LIMIT: Final = 60
+HANDLE: Final = re.compile(r"(handle )?[0-9]+", re.ASCII)
 CHAIN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9/_.-]*", re.ASCII)
 
 
 def render(policy: DevicePolicy, context: DeviceContext, running: Ruleset, foreign: Ruleset) -> CandidateConfig:
-    """Our table, or our chain in the foreign one.
+    """Our table, our chain in the foreign one, or our rules in the foreign chain.
 
     Raises:
         PolicyError: it would not do what the policy asks, or would touch what is not ours.
     """
-    if policy.ownership is Ownership.EXTEND:
-        message = f"{policy.device}: mode extend is not how nftables is extended; use jump, with table and chain"
-        raise PolicyError(message)
     for acl in policy.acls:
         if CHAIN_NAME.fullmatch(acl.name) is None:
             raise PolicyError(f"{policy.device}: {acl.name!r} is no name that nftables takes for a chain")
-    if policy.ownership is Ownership.JUMP:
-        text, names = _render_jump(policy, context, foreign)
-        judged = without_default(foreign, context)
-    else:
+    if policy.ownership is Ownership.OWN:
         _refuse_foreign_table(policy, context, running)
         text, names = _render_own(policy, context), tuple(acl.name for acl in policy.acls)
-        judged = foreign
-    _refuse_denies(policy, context, judged, apply_script(text, f"{policy.device}.cfg", foreign))
-    bindings = {acl.interface: (acl.name,) if policy.ownership is Ownership.OWN else names for acl in policy.acls}
-    return CandidateConfig(policy.device, policy.platform, text, names, bindings)
-
-
-def place(context: DeviceContext) -> tuple[TableKey, str]:
-    """(table, chain) of ours on a device."""
-    if context.node.filter.mode is Ownership.OWN:
-        bridged = any(interface.bridge for interface in context.node.interfaces.values())
-        return ("bridge" if bridged else "inet", context.prefix), "forward"
-    where = context.node.filter
-    return (where.family, where.table or ""), f"{context.prefix}_forward"
-
-
-def jumps(ruleset: Ruleset, context: DeviceContext) -> tuple[tuple[str, int, Rule], ...]:
-    """Rules of the foreign table that lead to our chain: (chain, position from 1, rule)."""
-    key, name = place(context)
-    return tuple(
-        (chain.name, number, rule)
-        for chain in ruleset.tables.get(key, {}).values()
-        for number, rule in enumerate(chain.rules, 1)
-        if rule.target == name
-    )
-
-
-def jump_stands(ruleset: Ruleset, context: DeviceContext) -> bool:
-    """Whether exactly our one jump is there, as the first rule of the foreign chain."""
-    wanted = jump_rule(context)
-    found = [(chain, number, rule, rule.comment) for chain, number, rule in jumps(ruleset, context)]
-    return found == [(context.node.filter.chain, 1, wanted, wanted.comment)]
-
-
-def jump_rule(context: DeviceContext) -> Rule:
-    return make_rule((), "jump", f"{context.prefix}_forward", comment=f"{context.prefix}: one chain of ours")
+        _refuse_denies(policy, context, foreign, apply_script(text, f"{policy.device}.cfg", foreign))
+        return CandidateConfig(
+            policy.device, policy.platform, text, names, {acl.interface: (acl.name,) for acl in policy.acls}
+        )
+    entered = _entered(policy, context, foreign)
+    if policy.ownership is Ownership.EXTEND:
+        existing = existing_of(policy, context, foreign)
+        text, names = _render_extend(policy, context, foreign, existing), (entered.name,)
+    else:
+        text, names = _render_jump(policy, context)
+    after = apply_script(text, f"{policy.device}.cfg", foreign)
+    _refuse_denies(policy, context, without_default(foreign, context), after)
+    if policy.ownership is Ownership.JUMP:
+        existing = existing_of(policy, context, foreign)
+    bindings = {acl.interface: names for acl in policy.acls}
+    return CandidateConfig(policy.device, policy.platform, text, names, bindings, existing)
 
 
 def _render_own(policy: DevicePolicy, context: DeviceContext) -> str:
@@ -131,13 +110,30 @@ def _fragments(acl: Acl, policy: DevicePolicy, family: str) -> Iterator[Rule]:
             yield make_rule((*rule.matches, later), rule.verdict, comment=FRAGMENT_COMMENT, log=rule.log)
 
 
-def _render_jump(policy: DevicePolicy, context: DeviceContext, ruleset: Ruleset) -> tuple[str, tuple[str, ...]]:
+def _entered(policy: DevicePolicy, context: DeviceContext, foreign: Ruleset) -> Chain:
+    """The foreign base chain that *extend* and *jump* enter; an override must name a deny of it."""
+    where = context.node.filter
+    if not where.table or not where.chain:
+        raise PolicyError(f"{policy.device}: mode {where.mode.value} needs the foreign filter.table and filter.chain")
+    key, _ = place(context)
+    chain = foreign.tables.get(key, {}).get(where.chain)
+    if chain is None or chain.base is None:
+        bases = [f"{k[0]} {k[1]} {c.name}" for k, cs in foreign.tables.items() for c in cs.values() if c.base]
+        raise PolicyError(
+            f"{policy.device}: there is no base chain {where.chain!r} in table {key[0]} {key[1]} to enter "
+            f"(base chains: {', '.join(bases) or 'none'})"
+        )
+    known = explicit_denies(foreign, key, chain)
+    on_device = any(rule.handle for rule in chain.rules)
+    asked = [name for name in where.override if on_device or not HANDLE.fullmatch(name)]
+    check_overrides(asked, known, f"{policy.device}: table {key[0]} {key[1]} chain {chain.name}")
+    return chain
+
+
+def _render_jump(policy: DevicePolicy, context: DeviceContext) -> tuple[str, tuple[str, ...]]:
     key, name = place(context)
     entry = context.node.filter.chain or ""
-    foreign = ruleset.tables.get(key, {}).get(entry)
     table = f"{key[0]} {key[1]}"
-    if foreign is None or foreign.base is None:
-        raise PolicyError(f"{policy.device}: there is no base chain {entry!r} in table {table} to jump from")
     rules = [
         _rule(ace, acl.name, policy, key[0], acl.interface)
         for acl in policy.acls
@@ -148,6 +144,35 @@ def _render_jump(policy: DevicePolicy, context: DeviceContext, ruleset: Ruleset)
     head = f"# {policy.device}: chain {name} in table {table} is owned by the toolkit, the rest is not touched\n"
     insert = f"insert rule {table} {entry} {write_rule(jump_rule(context))}\n"
     return f"{head}add chain {table} {name}\nflush chain {table} {name}\n{body}{insert}", (name,)
+
+
+def _render_extend(
+    policy: DevicePolicy, context: DeviceContext, foreign: Ruleset, existing: Mapping[str, Extension]
+) -> str:
+    """What is missing, between the foreign rules; an entry that several interfaces lack is one rule."""
+    key, _ = place(context)
+    lacking: dict[str, list[tuple[int, Rule, str]]] = {}
+    for acl in policy.acls:
+        permits = permits_of(acl)
+        for slot, number in existing[acl.interface].insertions:
+            ace = replace(permits[number], comment=f"{mark(context)} {permits[number].comment}")
+            rule = _rule(ace, acl.name, policy, key[0])
+            lacking.setdefault(write_rule(rule), []).append((slot, rule, acl.interface))
+    slots: dict[int, list[Rule]] = defaultdict(list)
+    for found in lacking.values():
+        _, rule, _ = found[0]
+        inwards = Match.words("iifname", [interface for _, _, interface in found])
+        whole = make_rule((*rule.matches, inwards), rule.verdict, comment=rule.comment, log=rule.log)
+        slots[min(slot for slot, _, _ in found)].append(whole)
+    chain = foreign.tables[key][context.node.filter.chain or ""]
+    rules = list(chain.rules)
+    for slot in sorted(slots, reverse=True):
+        rules[slot:slot] = slots[slot]
+    goal = foreign.with_rules(key, chain.name, rules)
+    where = f"chain {chain.name} in table {key[0]} {key[1]}"
+    count = sum(map(len, slots.values()))
+    head = f"# {policy.device}: {count} rules of ours stand in {where}, the rest is not touched\n"
+    return head + script(goal, foreign, context, handles=False)
 
 
 def _rule(ace: Ace, acl: str, policy: DevicePolicy, family: str, interface: str | None = None) -> Rule:
@@ -198,23 +223,19 @@ def without_default(ruleset: Ruleset, context: DeviceContext) -> Ruleset:
     entry = ruleset.tables[key][context.node.filter.chain or ""]
     chains = dict(ruleset.tables[key])
     for chain in reachable(chains, entry):
-        rules = chain.rules
-        if chain is entry and rules and _denies_all_ipv4(rules[-1]):
-            rules = rules[:-1]
-        kept = tuple(rule for rule in rules if not _is_overridden(rule, context.node.filter.override))
+        default = default_rule(chain) if chain is entry else None
+        kept = tuple(
+            rule
+            for rule in chain.rules
+            if rule is not default and not _is_overridden(rule, context.node.filter.override)
+        )
         base = replace(chain.base, policy="accept") if chain is entry and chain.base else chain.base
         chains[chain.name] = Chain(chain.name, base, kept)
     return ruleset.with_table_in_place(key, chains)
 
 
-def _denies_all_ipv4(rule: Rule) -> bool:
-    guards = (Match("nfproto", ((NFPROTO_IPV4, NFPROTO_IPV4),)), Match("ether type", ((ETHER_IP, ETHER_IP),)))
-    return rule.verdict in ("drop", "reject") and all(one in guards for one in rule.matches)
-
-
 def _is_overridden(rule: Rule, override: tuple[str, ...]) -> bool:
-    names = {rule.comment, rule.comment.partition(" ")[0], str(rule.handle), f"handle {rule.handle}"} - {"", "None"}
-    return rule.verdict in ("drop", "reject") and bool(names & set(override))
+    return rule.verdict in ("drop", "reject") and bool(set(rule_names(rule)) & set(override))
 
 
 def _refuse_foreign_table(policy: DevicePolicy, context: DeviceContext, running: Ruleset) -> None:
@@ -251,6 +272,6 @@ def _refuse(policy: DevicePolicy, view: View, asked: PacketSet, what: str) -> No
     decision = view.decide(packet)
     raise PolicyError(
         f"{policy.device} {view.interface}: another team denies {packet} ({decision.acl}: {decision.entry}, "
-        f"{decision.place or 'its policy'}), {what}; settle it with them, or in mode jump name the comment or handle "
-        "of the rule in filter.override of the device"
+        f"{decision.place or 'its policy'}), {what}; settle it with them, or in mode jump or extend name the comment "
+        "or handle of the rule in filter.override of the device"
     )

@@ -195,10 +195,24 @@ class Script:
         self.ruleset = self.ruleset.with_rules(key, name, kept)
 
     def add_rule(self, *, first: bool) -> None:
+        """At an end of the chain; or right before (insert) or behind (add) the rule that an index or a handle names."""
         key, name = self.known_chain()
-        rule = self.rule(key)
         rules = self.ruleset.tables[key][name].rules
-        self.ruleset = self.ruleset.with_rules(key, name, (rule, *rules) if first else (*rules, rule))
+        at = 0 if first else len(rules)
+        for word in ("index", "handle", "position"):
+            if self.take(word):
+                at = self.named_rule(word, name, rules) + (0 if first else 1)
+                break
+        rule = self.rule(key)
+        self.ruleset = self.ruleset.with_rules(key, name, (*rules[:at], rule, *rules[at:]))
+
+    def named_rule(self, word: str, chain: str, rules: tuple[Rule, ...]) -> int:
+        """Position of the rule that an index (from 0, rules of this file included) or a handle names."""
+        text = self.next(f"the {word}")
+        names = [str(n) if word == "index" else str(rule.handle) for n, rule in enumerate(rules)]
+        if text not in names or not text.isdecimal():
+            raise self.error(f"there is no rule with {word} {text} in chain {chain}")
+        return names.index(text)
 
     def table(self, family: str, name: str) -> None:
         key = (family, name)

@@ -6,7 +6,7 @@ that talks to devices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from toolkit.net import Action, Direction, Packet
     from toolkit.packets import PacketSet, Space
-    from toolkit.policy import DevicePolicy
+    from toolkit.policy import DevicePolicy, Extension
     from toolkit.topology import Node
 
 
@@ -57,7 +57,8 @@ class Decision:
 class CandidateConfig:
     """A rendered configuration: exactly the text that would be sent to a device in its recorded state.
 
-    `bindings` maps an interface to the names of the ACLs bound there.
+    `bindings` maps an interface to the names of the ACLs bound there. In *extend* and *jump* mode `existing` tells for
+    each interface what somebody's list permits already of what is required, and what is missing.
     """
 
     device: str
@@ -65,6 +66,7 @@ class CandidateConfig:
     text: str
     acls: tuple[str, ...]
     bindings: Mapping[str, tuple[str, ...]]
+    existing: Mapping[str, Extension] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Linux with nftables: stateful on firewalls, stateless in the bridge of a switch.
 
 *own*: one table of ours with a base chain and a chain per interface, replaced as a whole in one transaction.
+*extend*: rules of ours, marked in their comments, between the rules of a foreign chain.
 *jump*: one chain of ours inside a foreign table, reached by one jump at the top of the foreign chain.
 """
 
@@ -15,8 +16,9 @@ from toolkit.net import Direction
 from toolkit.platforms import _linux_routes
 from toolkit.platforms._nft_eval import View
 from toolkit.platforms._nft_json import read_listing
-from toolkit.platforms._nft_model import Chain, Ruleset, write_rule, write_ruleset, write_table
-from toolkit.platforms._nft_render import jump_rule, jump_stands, jumps, place, render
+from toolkit.platforms._nft_model import Chain, Ruleset, write_ruleset, write_table
+from toolkit.platforms._nft_place import place, placed, script, without_ours
+from toolkit.platforms._nft_render import render
 from toolkit.platforms._nft_text import apply_script
 from toolkit.platforms.base import (
     CandidateConfig,
@@ -62,38 +64,30 @@ class NftState:
         return hashlib.sha256(write_ruleset(self.ruleset, comments=False).encode()).hexdigest()
 
     def owned(self) -> NftState | None:
-        """See `FilterState`; in *jump* mode our chain and the rule that jumps to it."""
+        """See `FilterState`; in a foreign table our chain, and our rules in other people's chains."""
         key, name = place(self.context)
         tables = self.ruleset.tables
         if self.context.node.filter.mode is Ownership.OWN:
             return NftState(self.context, Ruleset({key: tables[key]})) if key in tables else None
+        rules = placed(self.ruleset, self.context)
         ours = tables.get(key, {}).get(name)
-        leading = tuple(rule for _, _, rule in jumps(self.ruleset, self.context))
-        if ours is None and not leading:
+        if ours is None and not rules:
             return None
-        chains = {name: ours or Chain(name), JUMPS: Chain(JUMPS, None, leading)}
+        chains = {name: ours or Chain(name), PLACED: Chain(PLACED, None, tuple(rule for _, _, rule in rules))}
         return NftState(self.context, Ruleset({key: chains}))
 
     def without_owned(self) -> NftState:
         """The state as if the toolkit had never been there."""
-        key, name = place(self.context)
         if self.context.node.filter.mode is Ownership.OWN:
-            return NftState(self.context, self.ruleset.with_table(key, None))
-        if key not in self.ruleset.tables:
-            return self
-        chains = {
-            other: Chain(other, chain.base, tuple(rule for rule in chain.rules if rule.target != name))
-            for other, chain in self.ruleset.tables[key].items()
-            if other != name
-        }
-        return NftState(self.context, self.ruleset.with_table_in_place(key, chains))
+            return NftState(self.context, self.ruleset.with_table(place(self.context)[0], None))
+        return NftState(self.context, without_ours(self.ruleset, self.context))
 
     def text(self) -> str:
         """See `FilterState`."""
         return write_ruleset(self.ruleset)
 
 
-JUMPS: Final = "jumps"
+PLACED: Final = "placed"
 
 
 class LinuxNftables:
@@ -134,7 +128,7 @@ class LinuxNftables:
         return NftState(context, read_listing(outputs[self.show_commands[0]], context.device))
 
     def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
-        """Our table, or our chain in the foreign one; refused where it would not do what the policy asks."""
+        """Our table, our chain or rules in a foreign one; refused where that would not do what the policy asks."""
         now = NftState(running.context, _ruleset(running))
         return render(policy, now.context, now.ruleset, now.without_owned().ruleset)
 
@@ -155,9 +149,11 @@ class LinuxNftables:
             )
         )
         apply = candidate.text
-        if now.context.node.filter.mode is Ownership.JUMP and jumps(now.ruleset, now.context):
-            lines = [line for line in apply.splitlines(keepends=True) if not line.startswith("insert rule")]
-            apply = "".join(lines) + _jump_lines(now)
+        if now.owned() is not None and now.context.node.filter.mode is Ownership.JUMP:
+            apply = self._script(goal, now)
+        elif now.context.node.filter.mode is Ownership.EXTEND:
+            # The rules of others are named by their handles: an index would count what somebody adds meanwhile.
+            apply = candidate.text.partition("\n")[0] + "\n" + self._script(goal, now)
         return ChangeSet(candidate.device, apply, self.restore(now, goal), self.startup(goal), diff)
 
     def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
@@ -182,19 +178,15 @@ class LinuxNftables:
         """Our file among those that /etc/nftables.conf includes at boot."""
         one = NftState(state.context, _ruleset(state))
         path = f"/etc/nftables.d/{one.context.prefix}.nft"
-        return {path: self._script(one, one.without_owned()) if one.owned() else None}
+        return {path: self._script(one, one.without_owned(), boot=True) if one.owned() else None}
 
-    def _script(self, goal: NftState, now: NftState) -> str:
-        key, name = place(goal.context)
-        if goal.context.node.filter.mode is Ownership.OWN:
-            drop = f"table {key[0]} {key[1]} {{\n}}\ndelete table {key[0]} {key[1]}\n"
-            return drop + (write_table(key, goal.ruleset.tables[key]) if goal.owned() else "")
-        table = f"{key[0]} {key[1]}"
-        if goal.owned() is None:
-            return f"{_drop_jumps(now)}flush chain {table} {name}\ndelete chain {table} {name}\n"
-        lines = [f"add chain {table} {name}", f"flush chain {table} {name}"]
-        body = write_table(key, {name: goal.ruleset.tables[key][name]})
-        return "\n".join([*lines, body]) + _jump_lines(now)
+    def _script(self, goal: NftState, now: NftState, *, boot: bool = False) -> str:
+        """A transaction from one state to another; at boot the handles of the foreign rules are not known yet."""
+        if goal.context.node.filter.mode is not Ownership.OWN:
+            return script(goal.ruleset, now.ruleset, goal.context, handles=not boot)
+        key, _ = place(goal.context)
+        drop = f"table {key[0]} {key[1]} {{\n}}\ndelete table {key[0]} {key[1]}\n"
+        return drop + (write_table(key, goal.ruleset.tables[key]) if goal.owned() else "")
 
 
 PLATFORM = LinuxNftables()
@@ -207,29 +199,21 @@ def _ruleset(state: FilterState) -> Ruleset:
 
 
 def _owned_text(state: NftState) -> str:
-    """What is ours, and where the jumps to it stand, which decides as well."""
+    """What is ours, and where it stands, which decides as well."""
     owned = state.owned()
+    if state.context.node.filter.mode is Ownership.EXTEND:
+        return _extended_text(state)
     if owned is None:
         return ""
     if state.context.node.filter.mode is Ownership.OWN:
         return owned.text()
-    found = [f"# jump at rule {number} of chain {chain}\n" for chain, number, _ in jumps(state.ruleset, state.context)]
+    found = [f"# jump at rule {number} of chain {chain}\n" for chain, number, _ in placed(state.ruleset, state.context)]
     return owned.text() + "".join(found)
 
 
-def _drop_jumps(now: NftState) -> str:
-    """Delete lines for all jumps to our chain; the handles of those not yet on a device are left open."""
-    key, _ = place(now.context)
-    return "".join(
-        f"delete rule {key[0]} {key[1]} {chain} handle {rule.handle or '<handle>'}\n"
-        for chain, _, rule in jumps(now.ruleset, now.context)
-    )
-
-
-def _jump_lines(now: NftState) -> str:
-    """What makes our one jump the first rule of the foreign chain; nothing where it is."""
-    if jump_stands(now.ruleset, now.context):
-        return ""
-    key, _ = place(now.context)
-    insert = f"insert rule {key[0]} {key[1]} {now.context.node.filter.chain} {write_rule(jump_rule(now.context))}\n"
-    return _drop_jumps(now) + insert
+def _extended_text(state: NftState) -> str:
+    """The foreign chains that hold rules of ours, and a chain of ours from earlier days."""
+    key, name = place(state.context)
+    chains = state.ruleset.tables.get(key, {})
+    shown = {name, state.context.node.filter.chain, *(chain for chain, _, _ in placed(state.ruleset, state.context))}
+    return write_table(key, {chain: body for chain, body in chains.items() if chain in shown})

@@ -1,15 +1,21 @@
-"""Paths -> vendor-neutral ACLs with scope, order and citations."""
+"""Paths -> vendor-neutral ACLs with scope, order and citations; what somebody's list lacks of them."""
 
 from toolkit.policy.build import build_policies, goal_address, handed_to, protected_scope
+from toolkit.policy.extend import Entry, Extension, Permit, Standing, plan_extension
 from toolkit.policy.model import Ace, Acl, DevicePolicy, Requiredness
 
 __all__ = [
     "Ace",
     "Acl",
     "DevicePolicy",
+    "Entry",
+    "Extension",
+    "Permit",
     "Requiredness",
+    "Standing",
     "build_policies",
     "goal_address",
     "handed_to",
+    "plan_extension",
     "protected_scope",
 ]
