@@ -21,7 +21,7 @@ OURS = 'table inet ours {\n  chain forward {\n    type filter hook forward prior
 
 
 def tables(lab, device):
-    done = lab.devices[device].inside([NFT, "list", "tables"])
+    done = lab.inside(device, [NFT, "list", "tables"])
     assert done.returncode == 0, done.stderr
     return sorted(line.removeprefix("table ") for line in done.stdout.splitlines())
 
@@ -79,7 +79,7 @@ def test_packets_cross_switches_and_firewalls_at_once_and_only_where_filters_let
         assert time.monotonic() - start < 0.9, "the switch was blind at first"
         assert connects(lab, "client1", "203.0.113.10", 9) == "refused"  # over fw2
         assert connects(lab, "node1", "10.10.2.13", 9, 0.3) == "silence"  # the other team's default drop on fw1
-        assert lab.devices["fw1"].inside([NFT, "flush", "ruleset"]).returncode == 0
+        assert lab.inside("fw1", [NFT, "flush", "ruleset"]).returncode == 0
         assert connects(lab, "node1", "10.10.2.13", 9) == "refused"
         # Two subnets on one switch stay apart.
         neighbours = lab.run("node1", [program("ip"), "neigh"]).stdout
@@ -165,7 +165,7 @@ def test_a_reboot_keeps_what_was_saved_and_forgets_what_was_only_loaded():
     def body(lab):
         first = tables(lab, "fw1")
         (lab.root("fw1") / "etc/nftables.d/ours.nft").write_text(OURS, encoding="ascii")
-        lab.devices["fw1"].inside([NFT, "-f", "-"], "table inet passing {}\n")
+        lab.inside("fw1", [NFT, "-f", "-"], "table inet passing {}\n")
         assert tables(lab, "fw1") == sorted([*first, "inet passing"])
         login = subprocess.Popen(
             ["ssh", "-F", "none", "-o", f"UserKnownHostsFile={lab.known_hosts}", "-i", str(lab.key_file),

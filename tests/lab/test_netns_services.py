@@ -29,7 +29,7 @@ PORTS = {
 def opened(lab):
     """Services in a lab whose firewalls let everything through."""
     for device in ("fw1", "fw2"):
-        assert lab.devices[device].inside([NFT, "flush", "ruleset"]).returncode == 0
+        assert lab.inside(device, [NFT, "flush", "ruleset"]).returncode == 0
     services = Services(lab)
     services.start()
     return services
@@ -49,7 +49,7 @@ def eventually(question, wanted, seconds=10):
 def block(lab, *rules):
     """Drop on fw1, also what is under way."""
     text = "flush ruleset\ntable inet block { chain forward { type filter hook forward priority 0; policy accept;\n"
-    done = lab.devices["fw1"].inside([NFT, "-f", "-"], text + "\n".join(rules) + "\n}\n}\n")
+    done = lab.inside("fw1", [NFT, "-f", "-"], text + "\n".join(rules) + "\n}\n}\n")
     assert done.returncode == 0, done.stderr
     flush_connections(lab, "fw1")
 
@@ -120,7 +120,7 @@ def test_blocking_a_service_shows_in_its_status_and_healing_too():
         eventually(lambda: services.haproxy().detail, "2 of 6 servers up on 443, 9345")
         assert services.mail().detail == "mail delivered on 80"
         assert services.registry().detail == "/v2/ answers nothing"
-        assert lab.devices["fw1"].inside([NFT, "flush", "ruleset"]).returncode == 0
+        assert lab.inside("fw1", [NFT, "flush", "ruleset"]).returncode == 0
         assert all(one.healthy for one in services.wait_healthy())
 
     holds(body)

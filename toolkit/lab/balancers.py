@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import LabError
-from toolkit.lab.namespaces import program
 from toolkit.lab.wire import network
 
 if TYPE_CHECKING:
@@ -91,13 +90,13 @@ class Balancers:
     # ---- HAProxy --------------------------------------------------------------------------
 
     def _start_haproxy(self, one: LabBalancer) -> None:
-        folder = self.lab.root(one.name)
+        folder, inner = self.lab.root(one.name), self.lab.inner(one.name)
         if one.mode == "transparent":
-            self._must(one.name, [program("nft"), "-f", "-"], DIVERT)
-            self._must(one.name, [program("ip"), "-batch", "-"], "\n".join(DIVERT_ROUTES) + "\n")
-        text = "".join([HEAD.format(folder=folder), *self._sections(one)])
+            self._must(one.name, [self.lab.program("nft"), "-f", "-"], DIVERT)
+            self._must(one.name, [self.lab.program("ip"), "-batch", "-"], "\n".join(DIVERT_ROUTES) + "\n")
+        text = "".join([HEAD.format(folder=inner), *self._sections(one)])
         (folder / "haproxy.cfg").write_text(text, encoding="ascii")
-        self._spawn(one.name, [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")])
+        self._spawn(one.name, [self.lab.program("haproxy"), "-db", "-f", str(inner / "haproxy.cfg")])
 
     def _sections(self, one: LabBalancer) -> Iterator[str]:
         for port, pool in self.plan.balanced:
@@ -150,10 +149,10 @@ class Balancers:
         )
         hook = f'type filter hook ingress device "{interface}" priority 0; policy accept;'
         text = f"table netdev toolkit_lab {{\n    chain dispatch {{\n        {hook}\n{rules}    }}\n}}\n"
-        self._must(one.name, [program("nft"), "-f", "-"], text)
+        self._must(one.name, [self.lab.program("nft"), "-f", "-"], text)
 
     def _mac(self, node: str, interface: str) -> str:
-        done = self._must(node, [program("ip"), "-j", "link", "show", "dev", interface])
+        done = self._must(node, [self.lab.program("ip"), "-j", "link", "show", "dev", interface])
         return str(json.loads(done)[0]["address"])
 
     def _hold(self, node: str, virtual: str) -> None:
@@ -164,7 +163,7 @@ class Balancers:
                     Path(f"/proc/sys/net/ipv4/conf/all/{name}").write_text(value, encoding="ascii")
         except OSError as caught:
             raise LabError(f"{node} cannot hold the virtual address {virtual} of a dsr balancer: {caught}") from None
-        self._must(node, [program("ip"), "addr", "replace", f"{virtual}/32", "dev", "lo"])
+        self._must(node, [self.lab.program("ip"), "addr", "replace", f"{virtual}/32", "dev", "lo"])
 
     def _answering(self, one: LabBalancer) -> int:
         """Servers that take a connection from the balancer's own address, as its health checks would find them."""

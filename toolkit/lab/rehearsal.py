@@ -1,6 +1,6 @@
 """A change rehearsed: lab up, push over SSH, the whole matrix and the services measured, lab down.
 
-Everything here runs inside `namespaces.run_inside`. The text that is pushed is the text that would go to
+Everything here runs inside the `run` of its backend. The text that is pushed is the text that would go to
 production; only the place is simulated.
 """
 
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from toolkit.deploy import Connection, Options, Outcome, apply, certify, rollback
 from toolkit.errors import LabError, SiteError
-from toolkit.lab.backends.netns import NetnsLab
+from toolkit.lab.backends import DEFAULT, load_backend
 from toolkit.lab.expectations import read_expectations
 from toolkit.lab.heartbeat import Beat, Heartbeat
 from toolkit.lab.listeners import Listeners
 from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, judge, measure, parse_service
-from toolkit.lab.namespaces import STATE
 from toolkit.lab.services import Services, ServiceStatus
-from toolkit.lab.topology_file import SERVICE_OF_ROLE, read, write
+from toolkit.lab.topology_file import SERVICE_OF_ROLE, write
 from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verdict
 from toolkit.policy import handed_to
 from toolkit.spec.model import Reply
@@ -67,17 +66,19 @@ class Timings:
 class Rehearsal:
     """A lab of a site that is up, with everything that can be done to it; a context manager."""
 
-    def __init__(self, work: Work, runs: Path, timings: Timings | None = None) -> None:
+    def __init__(self, work: Work, runs: Path, timings: Timings | None = None, backend: str = DEFAULT) -> None:
         self.work = work
+        self.backend = backend
         self.runs = runs
         self.timings = timings or Timings()
 
     def __enter__(self) -> Rehearsal:  # noqa: PYI034 - subclassing is not meant
         with self.timings.stage("up"):
-            path = STATE / f"{self.work.site.name}.clab.yml"
+            backend = load_backend(self.backend)
+            path = backend.topology_path(self.work.site.name)
             write(self.work.site, path)
-            self.plan = read(path)
-            self.lab = NetnsLab(self.plan, self.work.site.folder)
+            self.lab = backend.open(path, self.work.site.folder)
+            self.plan = self.lab.plan
             self.lab.__enter__()
             try:
                 self._begin()
@@ -152,14 +153,13 @@ class Rehearsal:
             if node.filter.mode is Ownership.JUMP
             else ("inet " + prefix, f"{prefix}_{next(iter(node.interfaces))}_in")
         )
-        nft = self.lab.devices[device]
-        listing = nft.inside(["/usr/sbin/nft", "-a", "list", "chain", *table.split(), chain]).stdout
+        listing = self.lab.inside(device, ["/usr/sbin/nft", "-a", "list", "chain", *table.split(), chain]).stdout
         # One that cites a vendor's page, so that the story can be followed back to it.
         rules = [line.strip() for line in listing.splitlines() if " accept " in line and " line " in line]
         if not rules:
             raise LabError(f"{device} has no rule of ours to remove")
         text, _, handle = rules[len(rules) // 2].rpartition(" # handle ")
-        done = nft.inside(["/usr/sbin/nft", "delete", "rule", *table.split(), chain, "handle", handle])
+        done = self.lab.inside(device, ["/usr/sbin/nft", "delete", "rule", *table.split(), chain, "handle", handle])
         if done.returncode != 0:
             raise LabError(f"{device}: {done.stderr.strip()}")
         return text
@@ -176,7 +176,7 @@ class Rehearsal:
                 hops = self.work.finder.paths(probe.source, probe.destination)[0].hops
                 if model(probe) is Verdict.PERMITTED and any(hop.device in states for hop in hops):
                     beats.append(Beat(probe.source, probe.destination, probe.destination_address, probe.port))
-        return Heartbeat(beats, self.lab.namespaces, STATE / "heartbeat.json")
+        return Heartbeat(beats, self.lab.namespaces, self.lab.state / "heartbeat.json")
 
     def certify(self, planned: Planned) -> dict[str, object]:
         """A certificate for a plan: Linux devices were rehearsed as the same network OS."""
@@ -202,7 +202,7 @@ class Rehearsal:
             else:
                 chains = [f"{prefix}_{name}_in" for name in node.interfaces]
             script = "".join(f"insert rule {where} {chain} meta protocol ip {verdict}\n" for chain in chains)
-            done = self.lab.devices[node.name].inside(["/usr/sbin/nft", "-f", "-"], script)
+            done = self.lab.inside(node.name, ["/usr/sbin/nft", "-f", "-"], script)
             if done.returncode != 0:
                 raise LabError(f"{node.name} cannot be broken: {done.stderr.strip()}")
             broken.append(node.name)

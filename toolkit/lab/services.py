@@ -13,15 +13,15 @@ import os
 import shutil
 import signal
 import smtplib
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import LabError
 from toolkit.lab.balancers import Balancers
-from toolkit.lab.namespaces import STATE, USER, enter_network, program
+from toolkit.lab.namespaces import USER, enter_network
 
 if TYPE_CHECKING:
     import subprocess
@@ -42,8 +42,8 @@ http:
 """
 SSHD: Final = """\
 ListenAddress {address}
-HostKey {state}/node_host_key
-AuthorizedKeysFile {state}/authorized_keys
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/authorized_keys
 PidFile none
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -117,9 +117,9 @@ class Services:
             self._spawn(
                 node.name,
                 [
-                    program("etcd"),
+                    self.lab.program("etcd"),
                     f"--name={node.name}",
-                    f"--data-dir={self.lab.root(node.name)}/etcd",
+                    f"--data-dir={self.lab.inner(node.name)}/etcd",
                     f"--listen-client-urls=http://{node.address}:2379,http://127.0.0.1:2379",
                     f"--advertise-client-urls=http://{node.address}:2379",
                     f"--listen-peer-urls=http://{node.address}:2380",
@@ -134,27 +134,29 @@ class Services:
 
     def _start_registry(self) -> None:
         for node, port in self._ports("registry"):
-            folder = self.lab.root(node.name)
-            text = REGISTRY.format(folder=folder, address=node.address, port=port)
+            folder, inner = self.lab.root(node.name), self.lab.inner(node.name)
+            text = REGISTRY.format(folder=inner, address=node.address, port=port)
             (folder / "registry.yml").write_text(text, encoding="ascii")
-            self._spawn(node.name, [program("docker-registry"), "serve", str(folder / "registry.yml")])
+            self._spawn(node.name, [self.lab.program("docker-registry"), "serve", str(inner / "registry.yml")])
 
     def _start_smtp(self) -> None:
         for node in self.plan.with_service("smtp"):
             ports = [str(port) for one, port in self._ports("smtp") if one is node]
-            folder = self.lab.root(node.name) / "mail"
-            folder.mkdir(exist_ok=True)
-            self._spawn(node.name, [sys.executable, "-m", "toolkit.lab.smtpd", str(folder), node.address, *ports])
+            folder, inner = self.lab.root(node.name), self.lab.inner(node.name)
+            (folder / "mail").mkdir(exist_ok=True)
+            shutil.copy(Path(__file__).with_name("smtpd.py"), folder)
+            script = [self.lab.python, str(inner / "smtpd.py"), str(inner / "mail")]
+            self._spawn(node.name, [*script, node.address, *ports])
 
     def _start_ssh(self) -> None:
-        key = STATE / "node_host_key"
-        if not key.exists():
-            shutil.copy(STATE / "id_ed25519", key)
-            key.chmod(0o600)
         for node in self.plan.with_service("ssh"):
-            config = self.lab.root(node.name) / "sshd_config"
-            config.write_text(SSHD.format(address=node.address, state=STATE, user=USER), encoding="ascii")
-            self._spawn(node.name, [program("sshd"), "-D", "-e", "-f", str(config)])
+            folder, inner = self.lab.root(node.name), self.lab.inner(node.name)
+            shutil.copy(self.lab.key_file, folder / "host_key")
+            (folder / "host_key").chmod(0o600)
+            shutil.copy(f"{self.lab.key_file}.pub", folder / "authorized_keys")
+            config = SSHD.format(address=node.address, folder=inner, user=USER)
+            (folder / "sshd_config").write_text(config, encoding="ascii")
+            self._spawn(node.name, [self.lab.program("sshd"), "-D", "-e", "-f", str(inner / "sshd_config")])
 
     def _ports(self, service: str) -> Iterator[tuple[LabNode, int]]:
         for node in self.plan.with_service(service):
@@ -299,7 +301,7 @@ def flush_connections(lab: Lab, device: str) -> None:
     Raises:
         LabError: the device refuses.
     """
-    done = lab.run(device, [program("conntrack"), "-F"])
+    done = lab.run(device, [lab.program("conntrack"), "-F"])
     if done.returncode != 0:
         raise LabError(f"{device}: {done.stderr.strip()}")
 

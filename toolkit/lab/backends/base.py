@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from toolkit.lab.topology_file import LabPlan
 
 
 class Lab(Protocol):
-    """A lab that is up. Sockets and taps get into a node by `setns` on its descriptor in `namespaces`."""
+    """A lab, up while it is entered. Sockets and taps get into a node by `setns` on its descriptor in `namespaces`."""
+
+    def __enter__(self) -> Self:
+        """Build it and wait until its devices let people log in.
+
+        Raises:
+            LabError: it cannot be built; what was begun is gone again.
+        """
+
+    def __exit__(self, *_: object) -> None:
+        """As `down`."""
 
     @property
     def plan(self) -> LabPlan:
@@ -39,11 +49,32 @@ class Lab(Protocol):
     def known_hosts(self) -> Path:
         """Host keys of the devices."""
 
+    @property
+    def state(self) -> Path:
+        """Folder of the lab's own files, gone with the lab."""
+
     def root(self, node: str) -> Path:
-        """Folder of a node's files, gone with the lab."""
+        """Folder of a node's files as this process sees it, gone with the lab."""
+
+    def inner(self, node: str) -> Path:
+        """The same folder as programs on the node see it: what stands in their configurations."""
+
+    def program(self, name: str) -> str:
+        """What a node calls a program by.
+
+        Raises:
+            MissingProgramError: it is not installed; names the Debian package.
+        """
+
+    @property
+    def python(self) -> str:
+        """The Python of the nodes; it has aiosmtpd."""
 
     def run(self, node: str, argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a program in the network of a node, with `text` as its input, and wait for it."""
+
+    def inside(self, device: str, argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a program as somebody logged in to a device would: its network, its own /etc."""
 
     def spawn(self, node: str, argv: Sequence[str]) -> subprocess.Popen[bytes]:
         """Start a program in the network of a node; it ends with the lab. Its output goes to a file in `root`."""
@@ -56,3 +87,30 @@ class Lab(Protocol):
 
     def down(self) -> None:
         """End everything; a second call does nothing."""
+
+
+class Backend(Protocol):
+    """A way to build labs: each module of this folder whose name has no underscore in front, apart from this one."""
+
+    def check(self) -> None:
+        """Find out whether a lab can run here.
+
+        Raises:
+            LabError: no; the message names the remedy.
+        """
+
+    def run(self, function: Callable[[], int], started: Callable[[int], None] | None = None) -> int:
+        """Run a function where its lab lives, and return its exit code.
+
+        SIGINT and SIGTERM let the function clean up. `started` is called with the process id of the lab's
+        first process.
+
+        Raises:
+            LabError: no lab can run here.
+        """
+
+    def topology_path(self, name: str) -> Path:
+        """Where the topology file of a lab is written, inside `run`."""
+
+    def open(self, topology: Path, site_folder: Path) -> Lab:
+        """A lab of a topology file, not yet up; for use inside `run`."""

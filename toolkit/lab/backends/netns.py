@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from toolkit.errors import LabError
 from toolkit.lab.devices import Device, make_keys
-from toolkit.lab.namespaces import STATE, USER, enter_network, program
+from toolkit.lab.namespaces import STATE, USER, check_permission, check_programs, enter_network, program, run_inside
+from toolkit.lab.topology_file import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from toolkit.lab.topology_file import LabNode, LabPlan
 
@@ -83,6 +85,24 @@ class NetnsLab:
         """Host keys of the devices."""
         return STATE / "known_hosts"
 
+    @property
+    def state(self) -> Path:
+        """Folder of the lab's own files: in memory, and gone with its mounts."""
+        return STATE
+
+    @property
+    def python(self) -> str:
+        """The Python of the nodes: this one."""
+        return sys.executable
+
+    def program(self, name: str) -> str:
+        """What a node calls a program by: nodes see the programs of this machine."""
+        return program(name)
+
+    def inner(self, node: str) -> Path:
+        """Folder of a node's files as its programs see it: they see the same files."""
+        return self.root(node)
+
     def root(self, node: str) -> Path:
         """Folder of a node's files."""
         folder = STATE / "nodes" / node
@@ -94,6 +114,10 @@ class NetnsLab:
         return subprocess.run(
             [*self._enter(node), *argv], input=text, text=True, capture_output=True, check=False, timeout=60
         )
+
+    def inside(self, device: str, argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a program as somebody logged in to a device would: its network, its own /etc."""
+        return self.devices[device].inside(list(argv), text)
 
     def spawn(self, node: str, argv: Sequence[str]) -> subprocess.Popen[bytes]:
         """Start a program in the network of a node; it ends with the lab. Its output goes to a file."""
@@ -254,3 +278,27 @@ def _ip(lines: list[str], namespace: str | None = None) -> None:
     )
     if done.returncode != 0:
         raise LabError(f"ip{' -n ' + namespace if namespace else ''}: {done.stderr.strip()}")
+
+
+class NetnsBackend:
+    """Labs of namespaces; see `backends.base.Backend`."""
+
+    def check(self) -> None:
+        """Look for the programs, and for the right to make namespaces."""
+        check_programs()
+        check_permission()
+
+    def run(self, function: Callable[[], int], started: Callable[[int], None] | None = None) -> int:
+        """Run a function inside fresh namespaces."""
+        return run_inside(function, started)
+
+    def topology_path(self, name: str) -> Path:
+        """In memory, like everything of the lab."""
+        return STATE / f"{name}.clab.yml"
+
+    def open(self, topology: Path, site_folder: Path) -> NetnsLab:
+        """A lab of a topology file."""
+        return NetnsLab(read(topology), site_folder)
+
+
+BACKEND: Final = NetnsBackend()
