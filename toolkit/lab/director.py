@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -10,8 +11,7 @@ from toolkit.deploy import Journal
 from toolkit.errors import LabError, ToolkitError
 from toolkit.lab.faults import Faults
 from toolkit.lab.images import publish, pull
-from toolkit.lab.kept import KeptSession
-from toolkit.lab.namespaces import program
+from toolkit.lab.kept import KeptSession, OneConnection
 from toolkit.lab.pushing import push
 from toolkit.lab.scenario import UNTOUCHED, cell
 from toolkit.lab.timeline import Event
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from toolkit.lab.matrix import Matrix
     from toolkit.lab.pushing import Pushed
     from toolkit.lab.rehearsal import Rehearsal
-    from toolkit.lab.scenario import Action, Expect, Image, Push, Scenario, ScenarioStep, Server, Session
+    from toolkit.lab.scenario import Action, Expect, Image, Push, Scenario, ScenarioStep, Serve, Server, Session
     from toolkit.lab.scenario import Tracked as TrackedSessions
     from toolkit.verify.live import Planned
 
@@ -106,6 +106,7 @@ class Director:
             "rollback": self._rollback,
             "publish": self._publish,
             "pull": self._pull,
+            "serve": self._serve,
             "open": self._open,
             "watch": self._watch,
         }
@@ -149,6 +150,19 @@ class Director:
                     return self.rehearsal.work.site.topology.nodes[node.name].addresses[0], ports[0]
         raise LabError("the site has no temporary registry")
 
+    def _serve(self, what: Serve) -> str:
+        address = self.rehearsal.work.site.topology.nodes[what.host].addresses[0]
+        services = self.rehearsal.services
+        services.spawn(what.host, [*services.script(what.host, "httpd.py"), str(address), str(what.port)])
+        namespace = self.rehearsal.lab.namespaces[what.host]
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                OneConnection(namespace, address, what.port).close()
+                return f"on {address}"
+            time.sleep(PAUSE)
+        raise LabError(f"no web server on {what.host}: {self.rehearsal.lab.logs(what.host)}")
+
     def _open(self, what: Session) -> str:
         address = self.rehearsal.destination(what.destination)
         session = KeptSession(self.rehearsal.lab.namespaces[what.source], address, what.port, what.path)
@@ -186,6 +200,7 @@ class Director:
             "journal": self._journal,
             "losses": self._losses,
             "proof": self._proof,
+            "foreign": self._foreign,
         }
         if one.key in patient:
             return _wait(lambda: patient[one.key](one.value))
@@ -230,9 +245,9 @@ class Director:
         return works is alive, seen
 
     def _tracked(self, wanted: TrackedSessions) -> Seen:
-        listing = self.rehearsal.lab.run(
-            wanted.device, [program("conntrack"), "-L", "-p", "tcp", "--dport", str(wanted.port)]
-        )
+        lab = self.rehearsal.lab
+        asked = [lab.program("conntrack"), "-L", "-p", "tcp", "--dport", str(wanted.port)]
+        listing = lab.run(wanted.device, asked)
         if listing.returncode != 0:
             raise LabError(f"{wanted.device}: {listing.stderr.strip()}")
         lines = [line for line in listing.stdout.splitlines() if " ESTABLISHED " in line]
@@ -281,6 +296,13 @@ class Director:
         bad = [proof.device for proof in proofs if not proof.equivalent]
         same = [proof.device for proof in proofs if proof.equivalent]
         return not bad, f"equal to their policies: {', '.join(same) or 'none'}; not: {', '.join(bad) or 'none'}"
+
+    def _foreign(self, _: str) -> Seen:
+        before = {device: state.without_owned() for device, state in self._last_plan().running.items()}
+        now = {device: state.without_owned() for device, state in self.rehearsal.read().items()}
+        changed = [device for device, state in now.items() if state.fingerprint() != before[device].fingerprint()]
+        same = [device for device in now if device not in changed]
+        return not changed, f"as before: {', '.join(same) or 'none'}; changed: {', '.join(changed) or 'none'}"
 
 
 def _wait(look: Callable[[], Seen]) -> Seen:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import LabError
-from toolkit.lab.namespaces import program
 from toolkit.lab.services import flush_connections
 
 if TYPE_CHECKING:
@@ -115,10 +114,10 @@ class Faults:
 
     def _ip(self, node: str, lines: Sequence[str]) -> None:
         if lines:
-            self._must(node, [program("ip"), "-batch", "-"], "\n".join(lines) + "\n")
+            self._must(node, [self.lab.program("ip"), "-batch", "-"], "\n".join(lines) + "\n")
 
     def _nft(self, device: str, text: str) -> None:
-        self._must(device, [program("nft"), "-f", "-"], text)
+        self._must(device, [self.lab.program("nft"), "-f", "-"], text)
 
     def _must(self, node: str, argv: Sequence[str], text: str) -> None:
         done = self.lab.run(node, argv, text)

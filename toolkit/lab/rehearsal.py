@@ -311,13 +311,22 @@ class Rehearsal:
         return verdict
 
     def _intent(self, probe: Probe, before: Judge) -> Verdict:
-        """What is asked for passes; the rest in scope is denied; what is not ours stays as it was."""
+        """What is asked for passes; the rest in scope is denied; what is not ours stays as it was.
+
+        Where every filter on the way is somebody's that we only add to, what it lets through today stays let through.
+        """
         packet = packet_of(probe)
         if self._asked(probe):
             return Verdict.PERMITTED
-        if packet in self._scope:
+        if packet in self._scope and self._owned(probe.source, probe.destination):
             return Verdict.DENIED
         return before(probe)
+
+    def _owned(self, source: str, destination: str) -> bool:
+        """Whether each way between two hosts crosses a device whose filter is ours as a whole, or no device at all."""
+        ways = self.work.finder.paths(source, destination.partition("/")[0])
+        modes = [{self.work.policies[hop.device].ownership for hop in way.hops} for way in ways]
+        return all(not one or Ownership.OWN in one for one in modes)
 
     @cached_property
     def _scope(self) -> PacketSet:

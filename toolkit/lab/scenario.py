@@ -85,6 +85,13 @@ class Session(FileModel):
     path: str = "/"
 
 
+class Serve(FileModel):
+    """A web server that a host runs from now on, for sessions to be kept with."""
+
+    host: str
+    port: PortNumber
+
+
 class Fault(OneOf):
     """What breaks, and what mends it."""
 
@@ -135,6 +142,7 @@ class Action(Fault):
     rollback: Nothing | None = None
     publish: Image | None = None  # an image is put into the registry from the host itself
     pull: Image | None = None
+    serve: Serve | None = None
     open: Session | None = None
     watch: Nothing | None = None  # other people's traffic, until losses are counted
 
@@ -177,6 +185,7 @@ class Expect(OneOf):
     journal: dict[str, str] | None = None
     losses: Annotated[int, Field(ge=0)] | None = None
     proof: Literal["holds"] | None = None
+    foreign: Literal["untouched"] | None = None  # what others have on the devices, since before the last plan
 
     @field_validator("journal")
     @classmethod
@@ -281,7 +290,8 @@ def _names(one: Fault, site: Site) -> Iterator[tuple[list[str], list[str], str]]
     yield list(one.block.to) if one.block else [], hosts, "host"
     if isinstance(one, Action):
         images = [image.by for image in (one.publish, one.pull) if image]
-        yield [*images, *([one.open.source, one.open.destination] if one.open else [])], hosts, "host"
+        ends = [one.open.source, one.open.destination] if one.open else []
+        yield [*images, *ends, *([one.serve.host] if one.serve else [])], hosts, "host"
 
 
 def _check_expect(

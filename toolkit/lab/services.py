@@ -70,7 +70,7 @@ class Services:
         self.lab = lab
         self.plan = lab.plan
         self.closed: frozenset[str] = frozenset()  # services that nothing may reach just now
-        self.balancers = Balancers(lab, self._spawn)
+        self.balancers = Balancers(lab, self.spawn)
         self._home = lab.home
         self._started: dict[str, list[tuple[Sequence[str], subprocess.Popen[bytes]]]] = {}
 
@@ -103,18 +103,24 @@ class Services:
             if process.poll() is None:
                 self._started.setdefault(node, []).append((argv, process))
             else:
-                self._spawn(node, argv)
+                self.spawn(node, argv)
 
     # ---- starting -------------------------------------------------------------------------
 
-    def _spawn(self, node: str, argv: Sequence[str]) -> None:
+    def spawn(self, node: str, argv: Sequence[str]) -> None:
+        """Start a service of a node, so that it ends and comes back with the node."""
         self._started.setdefault(node, []).append((argv, self.lab.spawn(node, argv)))
+
+    def script(self, node: str, name: str) -> list[str]:
+        """How a node runs a server of this folder: it may have no toolkit, so the file goes there alone."""
+        shutil.copy(Path(__file__).with_name(name), self.lab.root(node))
+        return [self.lab.python, str(self.lab.inner(node) / name)]
 
     def _start_etcd(self) -> None:
         members = self.plan.with_service("etcd")
         cluster = ",".join(f"{node.name}=http://{node.address}:2380" for node in members)
         for node in members:
-            self._spawn(
+            self.spawn(
                 node.name,
                 [
                     self.lab.program("etcd"),
@@ -137,16 +143,14 @@ class Services:
             folder, inner = self.lab.root(node.name), self.lab.inner(node.name)
             text = REGISTRY.format(folder=inner, address=node.address, port=port)
             (folder / "registry.yml").write_text(text, encoding="ascii")
-            self._spawn(node.name, [self.lab.program("docker-registry"), "serve", str(inner / "registry.yml")])
+            self.spawn(node.name, [self.lab.program("docker-registry"), "serve", str(inner / "registry.yml")])
 
     def _start_smtp(self) -> None:
         for node in self.plan.with_service("smtp"):
             ports = [str(port) for one, port in self._ports("smtp") if one is node]
-            folder, inner = self.lab.root(node.name), self.lab.inner(node.name)
-            (folder / "mail").mkdir(exist_ok=True)
-            shutil.copy(Path(__file__).with_name("smtpd.py"), folder)
-            script = [self.lab.python, str(inner / "smtpd.py"), str(inner / "mail")]
-            self._spawn(node.name, [*script, node.address, *ports])
+            (self.lab.root(node.name) / "mail").mkdir(exist_ok=True)
+            folder = str(self.lab.inner(node.name) / "mail")
+            self.spawn(node.name, [*self.script(node.name, "smtpd.py"), folder, node.address, *ports])
 
     def _start_ssh(self) -> None:
         for node in self.plan.with_service("ssh"):
@@ -156,7 +160,7 @@ class Services:
             shutil.copy(f"{self.lab.key_file}.pub", folder / "authorized_keys")
             config = SSHD.format(address=node.address, folder=inner, user=USER)
             (folder / "sshd_config").write_text(config, encoding="ascii")
-            self._spawn(node.name, [self.lab.program("sshd"), "-D", "-e", "-f", str(inner / "sshd_config")])
+            self.spawn(node.name, [self.lab.program("sshd"), "-D", "-e", "-f", str(inner / "sshd_config")])
 
     def _ports(self, service: str) -> Iterator[tuple[LabNode, int]]:
         for node in self.plan.with_service(service):
