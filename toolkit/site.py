@@ -214,6 +214,20 @@ def with_settings(site: Site, settings: Mapping[str, object]) -> Site:
     return replace(site, file=site.file.model_copy(update={"settings": changed}))
 
 
+def with_spec(site: Site, spec: Spec) -> Site:
+    """The same site with another edition of one of its specs.
+
+    Raises:
+        SiteError, SpecError: it has no spec of this name, or what the new edition asks for is not settled.
+    """
+    if spec.name not in site.specs:
+        raise SiteError(f"the site has no spec {spec.name!r} (specs: {', '.join(site.specs)})")
+    changed = replace(site, specs={**site.specs, spec.name: spec})
+    for check in (_check_bindings, _check_requirements, _check_baseline):
+        check(changed)
+    return changed
+
+
 def _port(text: str) -> Port:
     node, _, interface = text.partition(":")
     return node, interface

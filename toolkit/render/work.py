@@ -27,6 +27,13 @@ class Work:
     folder: Path
     settings: Mapping[str, object] = field(default_factory=dict)  # in place of those in site.yaml
 
+    @classmethod
+    def of(cls, site: Site) -> Work:
+        """The chain of a site that is read already, or made up."""
+        work = cls(site.folder)
+        work.__dict__["site"] = site  # where the cached property looks first
+        return work
+
     @cached_property
     def site(self) -> Site:
         """The site."""
