@@ -53,7 +53,7 @@ def check(
 
     work = Work(inventory)
     packet, ends = make_packet(work.site, source, destination, protocol, port, sport)
-    states = _states(work, configs, live)
+    states = filters(work, configs, live)
     servers = handed_to(work.graph, packet, ends[1])
     answer = trace(packet, *ends, work.finder, states, answered=_answered(work, packet), servers=servers)
     requirements = work.asked_for(packet)
@@ -127,7 +127,8 @@ def _locate(site: Site, text: str, *, as_source: bool) -> tuple[str, IPv4Address
     raise InputError(f"{address} belongs to no host and no binding of the site")
 
 
-def _states(work: Work, configs: Path | None, live: bool) -> Mapping[str, FilterState]:
+def filters(work: Work, configs: Path | None, live: bool) -> Mapping[str, FilterState]:
+    """The filters to judge: rendered ones, those of files, or the running ones."""
     if live and configs:
         raise click.UsageError("--live and --configs exclude each other")
     if live:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError, Place
+from toolkit.platforms import get
 from toolkit.render import context, platform_of, recorded_state
 from toolkit.render.proof import DeviceProof, prove
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from toolkit.packets import PacketSet, Space
     from toolkit.paths import PathFinder
-    from toolkit.platforms.base import FilterState
+    from toolkit.platforms.base import DeviceContext, FilterState
     from toolkit.policy import DevicePolicy
     from toolkit.site import Site
 
@@ -35,13 +36,29 @@ def read_configs(
         path = folder / f"{device}.cfg"
         if not path.is_file():
             raise InputError(f"the configuration of {device} is missing", place=Place(str(path)))
-        states[device] = platform_of(site, device).parse_config(
-            path.read_text(encoding="utf-8"),
-            str(path),
-            context(site, finder, device),
-            recorded_state(site, finder, device),
-        )
+        states[device] = read_config(site, path, context(site, finder, device), finder)
     return states
+
+
+def read_config(
+    site: Site, path: Path, where: DeviceContext, finder: PathFinder, platform: str | None = None
+) -> FilterState:
+    """The state that a configuration file leads to, loaded on the recorded filter of the device.
+
+    With a `platform` of its own the file is the whole configuration of another network OS: nothing is below it.
+
+    Raises:
+        InputError: the platform is unknown.
+        ConfigError: a line is not fully understood.
+    """
+    text = path.read_text(encoding="utf-8")
+    own = site.topology.node(where.device).platform
+    if platform is not None and platform != own:
+        other = get(platform)
+        return other.parse_config(text, str(path), where, other.empty(where))
+    return platform_of(site, where.device).parse_config(
+        text, str(path), where, recorded_state(site, finder, where.device)
+    )
 
 
 def verify_configs(
