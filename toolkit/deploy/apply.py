@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from toolkit.deploy.dialects import SESSION
 from toolkit.deploy.inventory import failures
 from toolkit.deploy.journal import BACK, FINISHED, STARTED, STOPPED, Journal, Step, lock
 from toolkit.deploy.plan import check_certificate, check_current
-from toolkit.deploy.session import clear_sessions, load_filter, read_file, read_filter, run_command, save_startup
+from toolkit.deploy.session import (
+    clear_sessions,
+    confirm_change,
+    discard_sessions,
+    load_filter,
+    read_file,
+    read_filter,
+    run_command,
+    save_startup,
+    startup_differs,
+)
 from toolkit.deploy.sessions import LIST_COMMAND, end_command, read_sessions
 from toolkit.errors import DeployError, DeviceError, ProofError, ToolkitError
 from toolkit.platforms import get
@@ -163,13 +175,14 @@ class _Pusher:
     # ---- forwards -------------------------------------------------------------------------
 
     def push(self, devices: Sequence[str]) -> None:
-        """One wave: check that nothing moved, send, read back over new sessions, prove, end denied sessions."""
+        """One wave: check that nothing moved, send, read back over new sessions, prove, confirm, end old sessions."""
         self.target.run(devices, self._send)
         states = self.target.read(devices, fresh=True)
         for device, state in states.items():
             self._check(device, state)
         steps = self.journal.states()
         new = {device: state for device, state in states.items() if steps.get(device) not in DONE}
+        self.target.run([device for device in new if self.plan.change(device).confirm], self._confirm)
         self._end_sessions(new)
         for device in new:
             self.journal.write(device, Step.VERIFIED)
@@ -190,9 +203,16 @@ class _Pusher:
         touched = self.steps.get(device, Step.ROLLED_BACK) != Step.ROLLED_BACK
         if touched and self._equals(device, state):
             return False
+        if self._half_way(device):
+            return True
         raise DeployError(
             f"{device} has changed since the plan was made; look at it with toolkit verify, then plan again"
         )
+
+    def _half_way(self, device: str) -> bool:
+        """Whether an interrupted push may have left a device between two lines, which a command line can."""
+        cli = get(self.plan.change(device).platform).transport == "cli"
+        return cli and self.steps.get(device) in (Step.SENDING, Step.ROLLING_BACK)
 
     def _equals(self, device: str, state: FilterState) -> bool:
         platform = get(self.plan.change(device).platform)
@@ -204,14 +224,32 @@ class _Pusher:
 
         device = str(task.host.name)
         change = self.plan.change(device)
-        if not self._must_send(device, self.target.parse(device, read_filter(task).result)):
+        state = self.target.parse(device, read_filter(task).result)
+        if not self._must_send(device, state):
             return Result(host=task.host, changed=False)
+        if state.fingerprint() != change.before:
+            self._back_to_first(task, change, state)
         earlier = {path: read_file(task, path) for path in change.startup}
-        self.journal.write(device, Step.SENDING, startup=earlier)
+        self.journal.write(device, Step.SENDING, startup=earlier, startup_differs=startup_differs(task))
         loaded = load_filter(task, change.apply)
         self.journal.write(device, Step.SENT)
         self.outcome.changed.append(device)
         return loaded
+
+    def _confirm(self, task: Task) -> Result:
+        """Keep a timed commit, now that the device is proved and was reached over a new session."""
+        device = str(task.host.name)
+        change = self.plan.change(device)
+        again = self.journal.states().get(device) == Step.CONFIRMING
+        self.journal.write(device, Step.CONFIRMING)
+        try:
+            return confirm_change(task, change.confirm)
+        except DeviceError:
+            # Where it had been confirmed just before a crash, the device knows of nothing to confirm any more.
+            if not again:
+                raise
+            self._check(device, self.target.parse(device, read_filter(task, fresh=True).result))
+            return confirm_change(task, "")
 
     def _check(self, device: str, state: FilterState) -> None:
         if not self._equals(device, state):
@@ -225,15 +263,22 @@ class _Pusher:
 
         device = str(task.host.name)
         change = self.plan.change(device)
-        usual = get(change.platform).startup(self._before(change))
-        earlier = self.journal.startup_before(device)
-        if any(earlier.get(path) != text for path, text in usual.items()) and not self.options.save_anyway:
+        if self._startup_differed(change) and not self.options.save_anyway:
             self.outcome.notes.append(f"{device}: startup differed from running before, so it was not saved")
             return Result(host=task.host, changed=False)
         self.journal.write(device, Step.SAVING)
-        saved = save_startup(task, change.startup)
+        saved = save_startup(task, change.startup, change.save)
         self.journal.write(device, Step.SAVED)
         return saved
+
+    def _startup_differed(self, change: DeviceChange) -> bool:
+        """Whether a device would have booted with something else than it ran, before anything was sent."""
+        platform = get(change.platform)
+        sent = self.journal.since_sending(change.device)
+        if platform.transport == "cli":
+            return bool(change.save) and bool(sent) and bool(sent[0].detail.get("startup_differs", True))
+        earlier = self.journal.startup_before(change.device)
+        return any(earlier.get(path) != text for path, text in platform.startup(self._before(change)).items())
 
     def _end_sessions(self, states: Mapping[str, FilterState]) -> None:
         """End what is tracked but denied now; stateless devices track nothing."""
@@ -247,7 +292,9 @@ class _Pusher:
         self.outcome.ended_sessions += sum(self.target.run(self._stateful(states), end).values())
 
     def _stateful(self, devices: Iterable[str]) -> list[str]:
-        return [device for device in devices if self.target.site.topology.node(device).stateful]
+        """Devices that track sessions and can be asked about them over an exec channel."""
+        exec_only = [one for one in devices if get(self.plan.change(one).platform).transport == "exec"]
+        return [device for device in exec_only if self.target.site.topology.node(device).stateful]
 
     # ---- backwards ------------------------------------------------------------------------
 
@@ -275,18 +322,39 @@ class _Pusher:
         return ", ".join(self.outcome.rolled_back) or "nothing had been changed"
 
     def _restore(self, task: Task) -> Result:
+        from nornir.core.task import Result
+
         device = str(task.host.name)
         change = self.plan.change(device)
-        now = self.target.parse(device, read_filter(task).result)
-        script = get(change.platform).restore(self._before(change), now)
         self.journal.write(device, Step.ROLLING_BACK)
-        loaded = load_filter(task, script)
-        save_startup(task, self.journal.startup_before(device))
-        now = self.target.parse(device, read_filter(task, fresh=True).result)
-        if now.fingerprint() != change.before:
-            raise DeployError(f"{device} is not back in its first state; somebody else has changed it meanwhile")
+        self._settle(task, change)
+        now = self.target.parse(device, read_filter(task).result)
+        self._back_to_first(task, change, now)
+        # Saved again only where it was saved: what else differs from the startup configuration stays unsaved.
+        saved = {one.step for one in self.journal.since_sending(device)} & {Step.SAVING, Step.SAVED}
+        save_startup(task, self.journal.startup_before(device), change.save if saved else "")
         self.journal.write(device, Step.ROLLED_BACK)
-        return loaded
+        return Result(host=task.host, changed=now.fingerprint() != change.before)
+
+    def _settle(self, task: Task, change: DeviceChange) -> None:
+        """End what a broken push has left open, so that no timer fires into what comes next."""
+        discard_sessions(task, change.apply)
+        done = {one.step for one in self.journal.since_sending(change.device)}
+        # A named session has been thrown away by its name, timer and all.
+        if change.confirm and Step.VERIFIED not in done and not SESSION.search(change.apply):
+            with suppress(DeviceError):  # nothing may wait there
+                confirm_change(task, change.confirm)
+
+    def _back_to_first(self, task: Task, change: DeviceChange, now: FilterState) -> None:
+        """What is ours, as it was before the plan.
+
+        Raises:
+            DeployError: somebody else's part is no longer as it was.
+        """
+        load_filter(task, get(change.platform).restore(self._before(change), now))
+        now = self.target.parse(change.device, read_filter(task, fresh=True).result)
+        if now.fingerprint() != change.before:
+            raise DeployError(f"{change.device} is not back in its first state; somebody else has changed it meanwhile")
 
     def _before(self, change: DeviceChange) -> FilterState:
         path = self.folder / "before" / f"{change.device}.cfg"

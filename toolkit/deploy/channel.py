@@ -19,7 +19,16 @@ Channels = Any  # a paramiko Transport: opens any number of exec channels on one
 
 
 def shared(task: Task) -> Channels:
-    """The session that Nornir keeps for the host, opened on first use, and again where it has ended.
+    """The transport of the session that Nornir keeps for the host, opened on first use, and again where it has ended.
+
+    Raises:
+        DeviceError: no connection; says whether it is the network, the host key or the login.
+    """
+    return opened(task).remote_conn_pre.get_transport()
+
+
+def opened(task: Task) -> Any:
+    """The netmiko connection that Nornir keeps for the host, opened on first use, and again where it has ended.
 
     Raises:
         DeviceError: no connection; says whether it is the network, the host key or the login.
@@ -28,15 +37,29 @@ def shared(task: Task) -> Channels:
     if plugin is not None:
         transport = plugin.connection.remote_conn_pre.get_transport()
         if transport is not None and transport.is_active():
-            return transport
+            return plugin.connection
         end_session(task.host)
     with _explained(task):
-        return _transport(task.host.get_connection("netmiko", task.nornir.config))
+        connection = task.host.get_connection("netmiko", task.nornir.config)
+        _transport(connection)
+    return connection
 
 
 @contextmanager
 def new_session(task: Task) -> Iterator[Channels]:
-    """A session of its own beside the one that Nornir keeps, which stays open as the way back.
+    """The transport of a session of its own beside the one that Nornir keeps, which stays open as the way back.
+
+    Raises:
+        DeviceError: no connection; says whether it is the network, the host key or the login.
+    """
+    # Nobody will type into this session, so netmiko need not look for the prompt of its shell (0.2 s).
+    with opened_beside(task, prepare=False) as connection:
+        yield _transport(connection)
+
+
+@contextmanager
+def opened_beside(task: Task, *, prepare: bool = True) -> Iterator[Any]:
+    """A netmiko connection of its own beside the one that Nornir keeps.
 
     Raises:
         DeviceError: no connection; says whether it is the network, the host key or the login.
@@ -46,19 +69,20 @@ def new_session(task: Task) -> Iterator[Channels]:
     options = task.host.get_connection_parameters("netmiko")
     plugin: Any = ConnectionPluginRegister.get_plugin("netmiko")()
     with _explained(task):
-        # Nobody will type into this session, so netmiko need not look for the prompt of its shell (0.2 s).
         plugin.open(
             hostname=options.hostname,
             username=options.username,
             password=options.password,
             port=options.port,
             platform=options.platform,
-            extras={**(options.extras or {}), "auto_connect": False},
+            extras=(options.extras or {}) | ({} if prepare else {"auto_connect": False}),
             configuration=task.nornir.config,
         )
-        plugin.connection.establish_connection()
+        if not prepare:
+            plugin.connection.establish_connection()
+        _transport(plugin.connection)
     try:
-        yield _transport(plugin.connection)
+        yield plugin.connection
     finally:
         plugin.connection.paramiko_cleanup()
 

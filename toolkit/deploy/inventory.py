@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import DeployError, ToolkitError
+from toolkit.platforms import get, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from toolkit.site import Site
 
 PASSWORD_VARIABLE: Final = "TOOLKIT_PASSWORD"  # noqa: S105 - the name of a variable
+ENABLE_VARIABLE: Final = "TOOLKIT_ENABLE_PASSWORD"
 USUAL_KEYS: Final = ("id_ed25519", "id_ecdsa", "id_rsa")  # in the order in which ssh(1) tries them
-DRIVERS: Final = {"linux_nftables": "linux"}  # platform -> netmiko's driver, where the inventory names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ class Connection:
 
     With a `key_file` that key alone is offered: no agent, no other key, no password, no ~/.ssh/config, which is what
     a lab wants. A password, where one is needed, comes from the environment variable TOOLKIT_PASSWORD or from the
-    keyring (service `toolkit`), never from a file. `addresses` maps a device to the (address, port) to call instead
-    of the inventory's. Host keys are checked whatever is set here. `timeout` is in seconds.
+    keyring (service `toolkit`), never from a file; the one that makes a login privileged from
+    TOOLKIT_ENABLE_PASSWORD. `addresses` maps a device to the (address, port) to call instead of the inventory's.
+    Host keys are checked whatever is set here. `timeout` is in seconds.
     """
 
     user: str | None = None
@@ -117,7 +119,10 @@ def _log_in(host: Any, connection: Connection) -> None:
     host.username = connection.user or options.username or host.username
     address, port = connection.addresses.get(host.name, (options.hostname, options.port))
     host.hostname, host.port = address, port
-    platform = options.platform if options.platform != host.platform else DRIVERS.get(host.platform, host.platform)
+    platform = options.platform if options.platform != host.platform else _driver(host.platform)
+    secret = os.environ.get(ENABLE_VARIABLE)
+    if secret is not None:
+        extras["secret"] = secret
     host.connection_options["netmiko"] = ConnectionOptions(
         hostname=address,
         port=port,
@@ -126,6 +131,11 @@ def _log_in(host: Any, connection: Connection) -> None:
         platform=platform,
         extras=extras,
     )
+
+
+def _driver(platform: str | None) -> str | None:
+    """Netmiko's name of a platform's OS, where the inventory gives none."""
+    return get(platform).netmiko_driver if platform in names() else platform
 
 
 def _keys(connection: Connection, extras: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Step(StrEnum):
 
     SENDING = "sending"
     SENT = "sent"
+    CONFIRMING = "confirming"
     VERIFIED = "verified"
     SAVING = "saving"
     SAVED = "saved"
@@ -118,10 +119,16 @@ class Journal:
         whole = [entry.step for entry in self.entries() if not entry.device]
         return bool(whole) and whole[-1] not in (FINISHED, BACK)
 
+    def since_sending(self, device: str) -> list[Entry]:
+        """What was written about a device from the last time that something was sent to it."""
+        own = [one for one in self.entries() if one.device == device]
+        starts = [number for number, one in enumerate(own) if one.step == Step.SENDING]
+        return own[starts[-1] :] if starts else []
+
     def startup_before(self, device: str) -> dict[str, str | None]:
         """Startup files of a device as they were before the last time that something was sent to it."""
-        sent = [one for one in self.entries() if one.device == device and one.step == Step.SENDING]
-        return dict(sent[-1].detail.get("startup", {})) if sent else {}
+        sent = self.since_sending(device)
+        return dict(sent[0].detail.get("startup", {})) if sent else {}
 
 
 def _drop_torn_line(file: BinaryIO) -> None:

@@ -1,8 +1,10 @@
 """Talking to devices: the only lines of the toolkit that do. Nornir tasks for one's own `nr.run(task=...)`.
 
-Filters are read and loaded over an exec channel on nornir-netmiko's own SSH session: one transaction, an exit
-status, and nothing of it typed into a shell line by line. Tasks raise `DeviceError` with the device's name and the next
-step; Nornir puts it into `result.exception`, and `inventory.results` raises it again.
+Where the OS has a shell, filters are read and loaded over an exec channel on nornir-netmiko's own SSH session: one
+transaction, an exit status, and nothing of it typed line by line. Where it has a command line only, lines are typed in
+blocks (`cli_session`). Which of the two is the platform's `transport`; the tasks are the same. Tasks raise
+`DeviceError` with the device's name and the next step; Nornir puts it into `result.exception`, and
+`inventory.results` raises it again.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from toolkit.deploy.channel import Channels, end_session, execute, new_session, shared
+from toolkit.deploy.cli_session import terminal
 from toolkit.errors import DeviceError
 from toolkit.platforms import get
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "check_login",
     "clear_sessions",
+    "confirm_change",
+    "discard_sessions",
     "end_session",
     "load_filter",
     "read_file",
@@ -31,6 +36,7 @@ __all__ = [
     "read_routes",
     "run_command",
     "save_startup",
+    "startup_differs",
 ]
 
 # The text goes in whole or not at all: a session that breaks half-way ends the input early, and the first half of a
@@ -59,9 +65,13 @@ def read_filter(task: Task, platform: str | None = None, *, fresh: bool = False)
     """
     from nornir.core.task import Result
 
-    commands = get(platform or str(task.host.platform)).show_commands
+    one = get(platform or str(task.host.platform))
+    commands = one.show_commands
     name = str(task.host.name)
-    if fresh:
+    if one.transport == "cli":
+        with terminal(task, one, fresh=fresh) as prompt:
+            found = {command: prompt.show(command) for command in commands}
+    elif fresh:
         with new_session(task) as channels:
             found = {command: _must(name, channels, command)[0] for command in commands}
     else:
@@ -87,14 +97,20 @@ def read_routes(task: Task, queries: Mapping[str, Sequence[RouteQuery]], platfor
     if not asked:
         return Result(host=task.host, result=())
     command, text = one.ask_routes(asked)
+    if one.transport == "cli":
+        # The commands are the text's lines where it has any; each output follows its command.
+        with terminal(task, one) as prompt:
+            output = "".join(f"{line}\n{prompt.show(line)}\n" for line in (text or command).splitlines())
+        return Result(host=task.host, result=one.read_routes(asked, output, "", name))
     output, errors = _must(name, shared(task), command, text)
     return Result(host=task.host, result=one.read_routes(asked, output, errors, name))
 
 
 def load_filter(task: Task, text: str, platform: str | None = None) -> Result:
-    """Nornir task: load a text with the platform's load command; `changed` only where there was a text.
+    """Nornir task: load a text with the platform's load command, or type it; `changed` only where there was a text.
 
-    In a dry run nothing is sent, and the text is the result's `diff`.
+    Configuration sessions of the text's own names that an earlier attempt has left are thrown away first. In a dry run
+    nothing is sent, and the text is the result's `diff`.
 
     Raises:
         DeviceError: the device rejected a line, with the device's own words; or the session broke.
@@ -106,6 +122,10 @@ def load_filter(task: Task, text: str, platform: str | None = None) -> Result:
     if task.is_dry_run():
         return Result(host=task.host, changed=False, diff=text)
     one = get(platform or str(task.host.platform))
+    if one.transport == "cli":
+        with terminal(task, one) as prompt:
+            prompt.discard(text)
+            return Result(host=task.host, changed=True, result=prompt.run(text))
     name = str(task.host.name)
     output, errors = _must(name, shared(task), _whole(LOAD, text, one.load_command), text)
     for mark in one.failure_indicators:
@@ -114,11 +134,53 @@ def load_filter(task: Task, text: str, platform: str | None = None) -> Result:
     return Result(host=task.host, changed=True, result=output)
 
 
-def save_startup(task: Task, files: Mapping[str, str | None]) -> Result:
+def confirm_change(task: Task, lines: str, platform: str | None = None) -> Result:
+    """Nornir task: type the lines that confirm a timed commit; nothing where there are none.
+
+    Raises:
+        DeviceError: the device does not take them.
+    """
+    from nornir.core.task import Result
+
+    if not lines or task.is_dry_run():
+        return Result(host=task.host, changed=False)
+    with terminal(task, get(platform or str(task.host.platform))) as prompt:
+        return Result(host=task.host, changed=True, result=prompt.run(lines))
+
+
+def discard_sessions(task: Task, text: str, platform: str | None = None) -> Result:
+    """Nornir task: throw away what a load of a text that broke has left open; a timed commit of it goes back.
+
+    Raises:
+        DeviceError: the device does not answer.
+    """
+    from nornir.core.task import Result
+
+    one = get(platform or str(task.host.platform))
+    if one.transport == "cli":
+        with terminal(task, one) as prompt:
+            prompt.discard(text)
+    return Result(host=task.host)
+
+
+def startup_differs(task: Task, platform: str | None = None) -> bool:
+    """Whether a device with a command line would boot with something else than it runs.
+
+    Raises:
+        DeviceError: the device does not answer.
+    """
+    one = get(platform or str(task.host.platform))
+    if one.transport != "cli":
+        return False
+    with terminal(task, one) as prompt:
+        return prompt.startup_differs()
+
+
+def save_startup(task: Task, files: Mapping[str, str | None], lines: str = "", platform: str | None = None) -> Result:
     """Nornir task: write (or with None remove) files that the device reads at boot, each one atomically.
 
-    A file is written beside its place, synced and renamed; one that holds its text already is left alone, and
-    `changed` says whether any was not.
+    On a command line the device saves what it runs when `lines` are typed. A file is written beside its place, synced
+    and renamed; one that holds its text already is left alone, and `changed` says whether any was not.
 
     Raises:
         DeviceError: a file cannot be read or written.
@@ -134,6 +196,10 @@ def save_startup(task: Task, files: Mapping[str, str | None]) -> Result:
             run_command(task, f"rm -f {shlex.quote(path)}")
         else:
             run_command(task, _whole(WRITE, text, path), text)
+    if lines and not task.is_dry_run():
+        with terminal(task, get(platform or str(task.host.platform))) as prompt:
+            prompt.run(lines)
+        changed = True
     return Result(host=task.host, changed=changed)
 
 
@@ -162,6 +228,10 @@ def check_login(task: Task) -> Result:
     """
     from nornir.core.task import Result
 
+    one = get(str(task.host.platform))
+    if one.transport == "cli":
+        with terminal(task, one, fresh=True):
+            return Result(host=task.host, changed=False)
     with new_session(task) as channels:
         _must(str(task.host.name), channels, "exit 0")
     return Result(host=task.host, changed=False)

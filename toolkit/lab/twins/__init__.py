@@ -1,0 +1,42 @@
+"""Twins: stateful SSH command lines of vendors' devices, good enough for netmiko's own drivers.
+
+A twin is a rehearsal stage, not the OS: what it shows about push order, refusals, rollback and the meaning of an access
+list is this project's second reading of the vendors' manuals (certificate level `twin`). It shares no code with
+`toolkit.platforms` or `toolkit.packets`, so that a misreading on either side shows as a difference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolkit.lab.twins.device import Device, Faults, Login
+from toolkit.lab.twins.judge import Ruling
+from toolkit.lab.twins.judge import judge as judge_tree
+from toolkit.lab.twins.shells import SYSTEMS, check
+from toolkit.lab.twins.tree import Tree
+
+if TYPE_CHECKING:
+    from toolkit.net import Packet
+
+__all__ = ["SYSTEMS", "Device", "Faults", "Login", "Ruling", "judge", "make_twin"]
+
+SHORT = {"arista_eos": "eos", "cisco_asa": "asa", "cisco_ios": "ios", "cisco_nxos": "nxos"}
+
+
+def make_twin(name: str, system: str, config: str, login: Login, **settings: float) -> Device:
+    """A twin that runs, and would boot, a configuration text.
+
+    Raises:
+        LabError: there is no twin of this OS.
+    """
+    check(system)
+    device = Device(name, system, Tree.read(config), login)
+    if "minute" in settings:
+        device.minute = settings["minute"]
+    return device
+
+
+def judge(device: Device, interface: str, packet: Packet, config: str | None = None) -> Ruling:
+    """What a device does with a packet that enters by an interface, or would under another configuration text."""
+    tree = device.running if config is None else Tree.read(config)
+    return judge_tree(tree, SHORT[device.os], interface, packet)
