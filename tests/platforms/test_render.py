@@ -462,10 +462,10 @@ def test_comments_fit_nft_on_one_line_and_in_bytes(device):
 
 
 def test_platforms_are_the_files_of_the_folder():
-    assert names() == ("linux_nftables",)
+    assert "linux_nftables" in names()
     assert get("linux_nftables") is PLATFORM
     assert PLATFORM.name == "linux_nftables"
-    with pytest.raises(Exception, match=r"unknown platform 'ios' \(valid platforms: linux_nftables\)"):
+    with pytest.raises(Exception, match=r"unknown platform 'ios' \(valid platforms: .*linux_nftables.*\)"):
         get("ios")
     with pytest.raises(Exception, match="unknown platform"):
         get("_nft_model")

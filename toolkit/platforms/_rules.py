@@ -1,0 +1,85 @@
+"""First-match rules as packets see them: boxes for a set, intervals for a walk; shared by readers of vendors' ACLs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from toolkit.packets import FULL, Box, Interval, point
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from toolkit.net import Action, Packet
+    from toolkit.packets import PacketSet, Space
+
+Intervals = tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way in which an entry matches: a product of interval lists, one list per dimension of a box.
+
+    `text` and `place` are those of the entry; several rules may come from one.
+    """
+
+    action: Action
+    protocol: Intervals = (FULL[0],)
+    dst: Intervals = (FULL[1],)
+    src: Intervals = (FULL[2],)
+    dport: Intervals = (FULL[3],)
+    sport: Intervals = (FULL[4],)
+    flags: Intervals = (FULL[5],)
+    text: str = ""
+    place: str = ""
+
+    def boxes(self) -> Iterator[Box]:
+        """The packets that it matches."""
+        for protocol in self.protocol:
+            for dst in self.dst:
+                for src in self.src:
+                    for dport in self.dport:
+                        for sport in self.sport:
+                            for flags in self.flags:
+                                yield Box(protocol, dst, src, dport, sport, flags)
+
+    def matches(self, packet: Packet) -> bool:
+        """Whether a packet is one of them, field by field."""
+        fields = (self.protocol, self.dst, self.src, self.dport, self.sport, self.flags)
+        return all(
+            any(low <= value <= high for low, high in field) for field, value in zip(fields, point(packet), strict=True)
+        )
+
+
+def permitted(space: Space, rules: Sequence[Rule], default: Action) -> PacketSet:
+    """What a first-match list permits."""
+    return space.acl(((rule.action, box) for rule in rules for box in rule.boxes()), default)
+
+
+def first(rules: Iterable[Rule], packet: Packet) -> Rule | None:
+    """The rule that decides a packet, None where none matches."""
+    return next((rule for rule in rules if rule.matches(packet)), None)
+
+
+def merged(intervals: Iterable[Interval]) -> Intervals:
+    """The same values in the fewest intervals, in order."""
+    found: list[Interval] = []
+    for low, high in sorted(intervals):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return tuple(found)
+
+
+def without(intervals: Iterable[Interval], full: Interval) -> Intervals:
+    """All values of a dimension but these."""
+    found: list[Interval] = []
+    low = full[0]
+    for start, end in merged(intervals):
+        if low < start:
+            found.append((low, start - 1))
+        low = end + 1
+    if low <= full[1]:
+        found.append((low, full[1]))
+    return tuple(found)

@@ -1,0 +1,184 @@
+"""Juniper Junos: firewall filters of EX and QFX switches and MX routers, stateless.
+
+*own*: a filter of ours on the input of every interface, replaced as a whole in one commit. Ports of a bridge take
+`family ethernet-switching`, routed interfaces `family inet`. Filters of the control plane (lo0) are never touched.
+"""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+from toolkit.errors import ConfigError, Place, PolicyError
+from toolkit.net import Direction
+from toolkit.platforms import _junos_routes
+from toolkit.platforms._junos_render import render
+from toolkit.platforms._junos_state import JunosState, normal, read
+from toolkit.platforms._junos_text import apply_script, join
+from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet, DeviceContext, FilterState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from toolkit.platforms._junos_heads import Words
+    from toolkit.platforms.base import NextHop, RouteQuery
+    from toolkit.policy import DevicePolicy
+
+CONFIRM_MINUTES: Final = 10
+# Words that name an object: a prefix list, a filter, the input of an interface.
+LENGTHS: Final = {"policy-options": 3, "firewall": 5, "interfaces": 8}
+
+
+class JuniperJunos:
+    """The platform; see `toolkit.platforms.base.Platform`."""
+
+    name: ClassVar[str] = "juniper_junos"
+    transport: ClassVar[Literal["exec", "cli"]] = "cli"
+    netmiko_driver: ClassVar[str] = "juniper_junos"
+    block_size: ClassVar[int] = 50
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        routed=(Direction.IN, Direction.OUT),
+        switched=(Direction.IN,),
+        log=True,
+        established=True,
+        fragments="a term with ports does not match later fragments; those in scope are denied before the first port",
+        commit_confirm=True,
+        commit_note=(
+            f"commit check, then commit confirmed {CONFIRM_MINUTES}: without the confirming commit the device goes back"
+            " by itself"
+        ),
+    )
+    show_commands: ClassVar[tuple[str, ...]] = ("show configuration | display set",)
+    load_command: ClassVar[str] = ""
+    failure_indicators: ClassVar[tuple[str, ...]] = (
+        "error:",
+        "syntax error",
+        "unknown command",
+        "missing argument",
+        "invalid value",
+        "statement not found",
+        "commit failed",
+        "check-out failed",
+        "ACCESS-DENIED",
+    )
+
+    def empty(self, context: DeviceContext) -> JunosState:
+        """A device without any filter."""
+        return JunosState(context, {})
+
+    def parse_config(self, text: str, file: str, context: DeviceContext, before: FilterState) -> JunosState:
+        """The state after loading `set` lines on a device in the state `before`."""
+        now = _junos(before)
+        statements, inactive = apply_script(text, file, now.statements)
+        return read(context, statements, tuple(dict.fromkeys((*now.inactive, *inactive))))
+
+    def parse_running(self, outputs: Mapping[str, str], context: DeviceContext) -> JunosState:
+        """The state that `show configuration | display set` reports."""
+        text = outputs[self.show_commands[0]]
+        if not any(line.lstrip().startswith("set ") for line in text.splitlines()):
+            raise ConfigError("the device shows no configuration at all", place=Place(context.device))
+        return self.parse_config(text, context.device, context, self.empty(context))
+
+    def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
+        """Filters of ours; refused where somebody's filter stands, or where more is asked than the device holds."""
+        now = _junos(running)
+        candidate = render(policy, now)
+        goal = self.parse_config(candidate.text, f"{policy.device}.cfg", now.context, now.without_owned())
+        capacity = now.context.node.filter.capacity
+        needed = _entries(now) + _entries(goal)
+        if capacity is not None and needed > capacity:
+            message = f"{policy.device}: {needed} entries, old and new together, but it holds {capacity}"
+            raise PolicyError(message)
+        return candidate
+
+    def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
+        """What to type; nothing where the device has it already."""
+        now = _junos(running)
+        goal = self.parse_config(candidate.text, f"{candidate.device}.cfg", now.context, now.without_owned())
+        lines = list(_lines(now, goal))
+        if not lines:
+            return ChangeSet(candidate.device, "", "", {}, "")
+        before, after = (_owned_text(one).splitlines(keepends=True) for one in (now, goal))
+        names = f"{candidate.device} running", f"{candidate.device} candidate"
+        return ChangeSet(
+            candidate.device,
+            _typed([*lines, "commit check", f"commit confirmed {CONFIRM_MINUTES}"]),
+            self.restore(now, goal),
+            {},
+            "".join(unified_diff(before, after, *names)),
+            confirm=_typed(["commit"]),
+        )
+
+    def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
+        """See `Platform`."""
+        return _junos_routes.ask(queries)
+
+    def read_routes(
+        self, queries: Sequence[RouteQuery], output: str, errors: str, device: str
+    ) -> tuple[frozenset[NextHop], ...]:
+        """See `Platform`."""
+        if errors.strip():
+            raise ConfigError(f"it did not answer about routes: {errors.strip().splitlines()[0]}", place=Place(device))
+        return _junos_routes.read(queries, output, device)
+
+    def restore(self, target: FilterState, running: FilterState) -> str:
+        """Lines that make what is ours as it is in `target`, in one commit."""
+        lines = list(_lines(_junos(running), _junos(target)))
+        return _typed([*lines, "commit check", "commit"]) if lines else ""
+
+    def startup(self, state: FilterState) -> Mapping[str, str | None]:
+        """Nothing to keep besides: a commit is what the device boots with."""
+        del state
+        return {}
+
+
+PLATFORM = JuniperJunos()
+
+
+def _junos(state: FilterState) -> JunosState:
+    if not isinstance(state, JunosState):
+        raise TypeError(f"{type(state).__name__} is no state of juniper_junos")
+    return state
+
+
+def _typed(lines: list[str]) -> str:
+    """Lines for the operational prompt; an exclusive session refuses to mix with somebody's open changes."""
+    return "".join(f"{line}\n" for line in ("configure exclusive", *lines, "exit"))
+
+
+def _entries(state: JunosState) -> int:
+    """Entries that the bound filters take in hardware: every combination of addresses and ports."""
+    return sum(1 for _, rules in state.bound.values() for rule in rules for _ in rule.boxes())
+
+
+def _owned_text(state: JunosState) -> str:
+    owned = state.owned()
+    return owned.text() if owned else ""
+
+
+def _lines(now: JunosState, goal: JunosState) -> Iterator[str]:
+    """What turns what is ours now into what it shall be: each object that differs is replaced as a whole."""
+    before, after = _objects(now), _objects(goal)
+    stale = [path for path, content in before.items() if after.get(path) != content]
+    for path in reversed(stale):  # bindings before filters, filters before lists
+        yield f"delete {join(path)}"
+    for path, content in after.items():
+        if before.get(path) != content:
+            yield from (f"set {join((*path, *words))}" for words in content)
+    sleeping = [path for path in now.inactive if any(_overlap(path, one) for one in after)]
+    yield from (f"activate {join(path)}" for path in sleeping)
+
+
+def _overlap(one: Words, other: Words) -> bool:
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
+
+
+def _objects(state: JunosState) -> dict[Words, list[Words]]:
+    """Path of each object of ours (prefix lists, filters, bindings) -> what stands below it, in its normal order."""
+    owned = state.owned()
+    found: dict[Words, list[Words]] = {}
+    for words in normal(owned.statements) if owned else ():
+        length = LENGTHS[words[0]]
+        found.setdefault(words[:length], []).append(words[length:])
+    return found
