@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.flows.balanced_site import make_site
 from toolkit.cli.paths import paths
 from toolkit.paths import HEALTHY, Failure, PathFinder, single_failures
 from toolkit.policy.build import goal_address
@@ -248,6 +249,15 @@ def test_the_reference_site_is_judged_too():
     assert (code, answer["ok"]) == (0, True)
     codes = [one["message"] for one in answer["findings"] if one["code"] == "single_point_of_failure"]
     assert any(message.startswith("fw1: without it") for message in codes)
+
+
+@pytest.mark.parametrize(
+    ("mode", "roles", "through"), [("transparent", ["node"], ["node1", "node2", "node3"]), ("dsr", [], [])]
+)
+def test_balancers_that_keep_their_clients_addresses_are_judged_too(tmp_path, mode, roles, through):
+    folder = make_site(tmp_path / "site", mode, snat_roles=roles, through_balancer=through)
+    code, text = run("--failures", "-i", str(folder), "--json")
+    assert (code, json.loads(text)["ok"]) == (0, True), text[-3000:]
 
 
 def test_configs_go_with_failures(tmp_path):

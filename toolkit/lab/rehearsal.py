@@ -16,6 +16,7 @@ from toolkit.deploy import Connection, Options, Outcome, apply, certify, rollbac
 from toolkit.errors import LabError, SiteError
 from toolkit.lab.backends import DEFAULT, load_backend
 from toolkit.lab.expectations import read_expectations
+from toolkit.lab.failover import Failover
 from toolkit.lab.heartbeat import Beat, Heartbeat
 from toolkit.lab.listeners import Listeners
 from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, judge, measure, parse_service
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from toolkit.deploy import Target as DeployTarget
     from toolkit.lab.prober import Probe
     from toolkit.packets import PacketSet
+    from toolkit.paths import PathFinder
     from toolkit.platforms.base import FilterState
     from toolkit.render.work import Work
 
@@ -88,6 +90,7 @@ class Rehearsal:
         return self
 
     def _begin(self) -> None:
+        self.failover = Failover(self.lab, self.work.site.topology)
         self.services = Services(self.lab)
         self.services.closed = self._closed()
         self.services.start()
@@ -246,8 +249,16 @@ class Rehearsal:
         switches = [node.name for node in self.plan.devices if node.bridges]
         return measure(probes, hosts, devices, switches=switches, arrivals=self.listeners)
 
+    @property
+    def finder(self) -> PathFinder:
+        """Paths as they are now, with what has failed."""
+        return self.work.finder.under(self.failover.failure)
+
     def probes(self) -> tuple[Probe, ...]:
-        """Every source to every destination on every port in scope, on the extra ports and on seeded ones."""
+        """Every source to every destination on every port in scope, on the extra ports and on seeded ones.
+
+        Under a failure, only between hosts that cables still join: what is cut off can be asked nothing.
+        """
         settings = self.work.site.file.lab
         sources = {node.name: self._source(node.name) for node in self.work.site.topology.hosts}
         targets = [Target(name, self.destination(name)) for name in sources]
@@ -297,7 +308,7 @@ class Rehearsal:
 
     def _model(self, states: Mapping[str, FilterState]) -> Judge:
         """What the packet engine says of a probe, under some filters."""
-        model = Model(self.work.finder, states, self.work.space)
+        model = Model(self.finder, states, self.work.space)
 
         def verdict(probe: Probe) -> Verdict:
             packet = packet_of(probe)

@@ -45,6 +45,7 @@ class Remaining:
         self.topology = topology
         self.failure = failure
         self._dead = frozenset(failure.nodes)
+        self._joined_to: dict[str, frozenset[str]] = {}
         self._cut = frozenset(port for link in failure.links for port in link)
 
     def node(self, name: str) -> bool:
@@ -82,8 +83,11 @@ class Remaining:
 
         Hosts carry nothing for others, and the bridges of one switch are strangers to each other.
         """
-        if not self.node(source):
-            return frozenset()
+        if source not in self._joined_to:
+            self._joined_to[source] = self._search(source) if self.node(source) else frozenset()
+        return self._joined_to[source]
+
+    def _search(self, source: str) -> frozenset[str]:
         queue = list(self._parts(source))
         seen = set(queue)
         while queue:

@@ -12,7 +12,7 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from toolkit.errors import NoPathError
+from toolkit.errors import NoPathError, SiteError
 from toolkit.flows import is_error_message
 from toolkit.packets import Box
 from toolkit.paths import HEALTHY, Alternatives, Failure, single_failures
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from toolkit.policy import DevicePolicy
 
 Paths = tuple["Path", ...]
+ByEnds = dict[tuple[str | None, str | None], list["Flow"]]  # by (from, to); None is everywhere
+NO_SERVER = "no cable is left to any server that answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +169,18 @@ class FailureAnalysis:
         return dict.fromkeys((*own, *links, *self.alternatives.failures((*there, *back))))
 
     def _paths(self, leg: Leg, finder: PathFinder) -> tuple[Paths, Paths]:
-        """Paths there, and those of the answer where one comes."""
+        """Paths there, and those of the answers where some come: not always from where the packet was sent to."""
         goal = goal_address(self.topology, leg.destination, leg.flow.destination)
         there = finder.paths(leg.source, leg.destination, goal)
         if self._packets(leg.flow)[1] is None:
             return there, ()
         home = goal_address(self.topology, leg.source, leg.flow.source)
-        return there, finder.paths(leg.destination, leg.source, home)
+        hosts = [host for host in _answerers(leg.flow, leg.destination) if host not in (None, leg.source)]
+        if leg.flow.answerers:  # a balancer hands nothing to a server that is cut off
+            hosts = [host for host in hosts if host in finder.remaining.cabled(leg.source)]
+            if not hosts:
+                raise NoPathError(NO_SERVER)
+        return there, tuple(path for host in hosts for path in finder.paths(str(host), leg.source, home))
 
     def _packets(self, flow: Flow) -> tuple[PacketSet, PacketSet | None]:
         """What a flow sends, and what answers it."""
@@ -207,7 +214,7 @@ class FailureAnalysis:
         try:
             there, back = self._paths(leg, finder)
         except NoPathError as caught:
-            cut = self._isolated(leg, finder)
+            cut = NO_SERVER if caught.message == NO_SERVER else self._isolated(leg, finder)
             (fates.isolated if cut else fates.lost).append(Fate(leg, cut or str(caught)))
             return
         sent, answer = self._of_leg(leg)
@@ -246,8 +253,8 @@ class FailureAnalysis:
                     continue
                 try:
                     paths = finder.paths(source.name, destination.name)
-                except NoPathError:
-                    continue
+                except SiteError:
+                    continue  # no way, or one that ends at a host, a transparent balancer for example
                 for path in paths:
                     packet = self._excess(finder, path)
                     if packet is not None:
@@ -271,32 +278,42 @@ class FailureAnalysis:
         """
         allowed = self._asked(path.source, path.destination, answers=False)
         if not any(self.topology.nodes[hop.device].stateful for hop in path.hops):
-            allowed |= self._asked(path.destination, path.source, answers=True)
+            allowed |= self._asked(path.source, path.destination, answers=True)
         return allowed | self.ways.tolerated(finder, path)
 
     def _asked(self, source: str, destination: str, *, answers: bool) -> PacketSet:
+        """What flows ask for from a host to another: their first packets, or the answers to flows the other way."""
         key = (source, destination, answers)
         if key not in self._asked_for:
             found = self.space.empty
             for ends in ((source, destination), (None, destination), (source, None)):
-                for flow in self._by_ends.get(ends, ()):
+                for flow in self._by_ends[answers].get(ends, ()):
                     one = self._packets(flow)[answers]
                     found = found | one if one is not None else found
             self._asked_for[key] = found
         return self._asked_for[key]
 
     @cached_property
-    def _by_ends(self) -> Mapping[tuple[str | None, str | None], list[Flow]]:
-        found: dict[tuple[str | None, str | None], list[Flow]] = defaultdict(list)
+    def _by_ends(self) -> tuple[ByEnds, ByEnds]:
+        """Flows by the hosts that send their first packets and get them; by those that answer and get the answer."""
+        first: dict[tuple[str | None, str | None], list[Flow]] = defaultdict(list)
+        answers: dict[tuple[str | None, str | None], list[Flow]] = defaultdict(list)
         for flow in self.graph.flows:
-            found[flow.source.at, flow.destination.at].append(flow)
-        return found
+            first[flow.source.at, flow.destination.at].append(flow)
+            for host in _answerers(flow, flow.destination.at):
+                answers[host, flow.source.at].append(flow)
+        return first, answers
 
     def _towards(self, host: str) -> PacketSet:
         """Packets that are routed to a host: to its addresses, and to the prefixes behind it that are no other's."""
         if host not in self._targets:
             self._targets[host] = self.ways.towards(self.graph.site, host)
         return self._targets[host]
+
+
+def _answerers(flow: Flow, destination: str | None) -> tuple[str | None, ...]:
+    """Hosts that answer a flow to a destination; None is everywhere."""
+    return (destination,) if flow.answerers is None else tuple(one.at for one in flow.answerers)
 
 
 def single_points(reports: Iterable[FailureReport], hosts: Iterable[str]) -> Iterator[Finding]:
