@@ -135,6 +135,7 @@ def test_it_is_told_as_it_is_written(read):
             "unknown step 'sended' (steps: sending, sent, verified, saving,",
         ),
         ("    expect: [filters: {leaf1: older}]\n", 5, "Input should be 'old' or 'new' (found: 'older')"),
+        ("    expect: [forwarding: {gateways: fw1}]\n", 5, "unknown redundancy group 'gateways' (known: none)"),
         ("    expect: [server: {name: lb9, port: 443, state: UP}]\n", 5, "unknown host 'lb9'"),
         ("    do: []\n", 4, "a step needs something to do or to expect"),
     ],
@@ -144,3 +145,13 @@ def test_a_mistake_is_answered_with_its_line(read, text, line, words):
         read(text)
     assert words in str(caught.value)
     assert f"scenario.yaml:{line}: " in str(caught.value)
+
+
+def test_a_group_is_held_by_a_member_of_it(tmp_path):
+    site = load_site(ROOT / "labs" / "multi-node-ha")
+    path = tmp_path / "scenario.yaml"
+    path.write_text(f"{HEAD}    expect: [forwarding: {{gateways: fw2}}]\n", encoding="utf-8")
+    assert load_scenario(tmp_path, site).steps[0].expect[0].forwarding == {"gateways": "fw2"}
+    path.write_text(f"{HEAD}    expect: [forwarding: {{gateways: leaf1}}]\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"scenario\.yaml:5: unknown member of gateways 'leaf1' \(known: fw1, fw2\)"):
+        load_scenario(tmp_path, site)

@@ -158,3 +158,8 @@ def test_a_topology_has_every_node_and_every_cable(committed):
 
 def drawn_text(svg):
     return sorted(text.text for text in ET.fromstring(svg).iter(f"{SVG}text"))
+
+
+def test_a_topology_says_who_is_active():
+    site = load_site(resolve_inventory(ROOT / "labs" / "multi-node-ha"))
+    assert {"gateways: active", "gateways: standby"} <= set(drawn_text(topology_picture(site).svg))

@@ -48,7 +48,7 @@ class Director:
         self.rehearsal = rehearsal
         self.scenario = scenario
         self.folder = folder
-        self.faults = Faults(rehearsal.lab, rehearsal.services)
+        self.faults = Faults(rehearsal.lab, rehearsal.services, rehearsal.failover)
         self.events: list[Event] = []
         self.planned: Planned | None = None
         self.plans: list[Planned] = []
@@ -201,6 +201,7 @@ class Director:
             "losses": self._losses,
             "proof": self._proof,
             "foreign": self._foreign,
+            "forwarding": self._forwarding,
         }
         if one.key in patient:
             return _wait(lambda: patient[one.key](one.value))
@@ -209,6 +210,11 @@ class Director:
     def _services(self, _: str) -> Seen:
         found = self.rehearsal.services.status()
         return all(one.healthy for one in found), "; ".join(f"{one.name}: {one.detail}" for one in found)
+
+    def _forwarding(self, wanted: Mapping[str, str]) -> Seen:
+        """Who holds the virtual addresses, by what the members themselves say."""
+        found = {group: "+".join(self.rehearsal.failover.seen(group)) or "nobody" for group in wanted}
+        return found == dict(wanted), ", ".join(f"{group} on {holder}" for group, holder in found.items())
 
     def _etcd(self, wanted: str) -> Seen:
         state, seen = self.rehearsal.services.etcd_state()

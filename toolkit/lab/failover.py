@@ -63,6 +63,26 @@ class Failover:
                 moved.append(f"{group.name}: {', '.join(old)} to {', '.join(new)}")
         return tuple(moved)
 
+    def seen(self, name: str) -> tuple[str, ...]:
+        """Members that have all virtual addresses of a group, as they say themselves.
+
+        Raises:
+            LabError: a member does not answer.
+        """
+        (group,) = (one for one in self.topology.groups if one.name == name)
+        return tuple(member for member in group.members if self._holds(group, member))
+
+    def _holds(self, group: RedundancyGroup, member: str) -> bool:
+        done = self.lab.run(member, [program("ip"), "-j", "addr", "show"])
+        if done.returncode != 0:
+            raise LabError(f"{member}: {done.stderr.strip()}")
+        found = {
+            (link["ifname"], f"{one['local']}/{one['prefixlen']}")
+            for link in json.loads(done.stdout)
+            for one in link["addr_info"]
+        }
+        return found.issuperset(self._addresses(group, member))
+
     def _wait_for_links(self, failure: Failure) -> None:
         """The kernel tells the other end of a link up to a second later, and drops what is sent there meanwhile."""
         remaining = Remaining(self.topology, failure)

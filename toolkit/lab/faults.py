@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import LabError
 from toolkit.lab.services import flush_connections
+from toolkit.paths import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toolkit.lab.backends.base import Lab
+    from toolkit.lab.failover import Failover
     from toolkit.lab.scenario import Block, Fault
     from toolkit.lab.services import Services
     from toolkit.lab.topology_file import LabNode
@@ -29,12 +31,18 @@ table {family} beside {{
 """
 
 
-class Faults:
-    """The faults of one lab."""
+CABLES: Final = frozenset({"link_down", "link_up", "stop", "start", "reboot"})  # faults that darken or light links
 
-    def __init__(self, lab: Lab, services: Services) -> None:
+
+class Faults:
+    """The faults of one lab; virtual gateways follow what has failed."""
+
+    def __init__(self, lab: Lab, services: Services, failover: Failover) -> None:
         self.lab = lab
         self.services = services
+        self.failover = failover
+        self._dark: set[str] = set()  # ends of links
+        self._stopped: set[str] = set()
 
     def apply(self, fault: Fault) -> str:
         """Do what a scenario declares; returns what was done, where there is more to say than it declares.
@@ -43,7 +51,15 @@ class Faults:
             LabError: a node refuses.
         """
         handler: Any = getattr(self, fault.key)
-        return str(handler(fault.value) or "")
+        said = handler(fault.value)
+        moved = self.failover.settle(self.failure) if fault.key in CABLES else ()
+        return "; ".join(filter(None, (said, *moved)))
+
+    @property
+    def failure(self) -> Failure:
+        """What is down now."""
+        links = tuple(ends for ends in self.lab.plan.links if {f"{node}:{port}" for node, port in ends} & self._dark)
+        return Failure(tuple(sorted(self._stopped)), links)
 
     # ---- links and nodes --------------------------------------------------------------------
 
@@ -51,17 +67,20 @@ class Faults:
         """Cut a link at one end; the other end sees its carrier go."""
         node, _, interface = end.partition(":")
         self._ip(node, [f"link set {interface} down"])
+        self._dark.add(end)
 
     def link_up(self, end: str) -> None:
         """Mend a link, with the routes of that end, which the kernel forgets with the interface."""
         node, _, interface = end.partition(":")
         self._ip(node, [f"link set {interface} up", *_routes(self.lab.plan.node(node))])
+        self._dark.discard(end)
 
     def stop(self, name: str) -> None:
         """A node loses power: its services are gone and its links are dark."""
         node = self.lab.plan.node(name)
         self.services.stop(name)
         self._ip(name, [f"link set {interface} down" for interface in self._interfaces(node)])
+        self._stopped.add(name)
 
     def start(self, name: str) -> None:
         """A node has power again: a device boots from its own files, a host starts its services with its old data."""
@@ -69,7 +88,9 @@ class Faults:
         if node.is_device:
             self.lab.reboot(name)
             flush_connections(self.lab, name)
-        self._ip(name, [f"link set {interface} up" for interface in self._interfaces(node)])
+        up = [port for port in self._interfaces(node) if f"{name}:{port}" not in self._dark]
+        self._ip(name, [f"link set {interface} up" for interface in up])
+        self._stopped.discard(name)
         self._ip(name, _routes(node))
         self.services.resume(name)
 

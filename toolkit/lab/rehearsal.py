@@ -223,9 +223,12 @@ class Rehearsal:
             return self.services.wait_healthy(timeout)
 
     def matrix(self, states: Mapping[str, FilterState], expectations: Path | None) -> Matrix:
-        """Measure the whole matrix and hold it against intent, the model of `states`, and the expectations."""
+        """Measure the whole matrix and hold it against intent, the model of `states`, and the expectations.
+
+        Under a failure, only between hosts that cables still join: what is cut off can be asked nothing.
+        """
         with self.timings.stage("matrix"):
-            measured = self.measure(self.probes())
+            measured = self.measure([probe for probe in self.probes() if self._joined(probe)])
             written = None
             if expectations is not None:
                 roles = {node.name: self.work.site.roles_of(node.name) for node in self.work.site.topology.hosts}
@@ -254,11 +257,11 @@ class Rehearsal:
         """Paths as they are now, with what has failed."""
         return self.work.finder.under(self.failover.failure)
 
-    def probes(self) -> tuple[Probe, ...]:
-        """Every source to every destination on every port in scope, on the extra ports and on seeded ones.
+    def _joined(self, probe: Probe) -> bool:
+        return probe.destination.partition("/")[0] in self.finder.remaining.cabled(probe.source)
 
-        Under a failure, only between hosts that cables still join: what is cut off can be asked nothing.
-        """
+    def probes(self) -> tuple[Probe, ...]:
+        """Every source to every destination on every port in scope, on the extra ports and on seeded ones."""
         settings = self.work.site.file.lab
         sources = {node.name: self._source(node.name) for node in self.work.site.topology.hosts}
         targets = [Target(name, self.destination(name)) for name in sources]

@@ -186,6 +186,7 @@ class Expect(OneOf):
     losses: Annotated[int, Field(ge=0)] | None = None
     proof: Literal["holds"] | None = None
     foreign: Literal["untouched"] | None = None  # what others have on the devices, since before the last plan
+    forwarding: dict[str, str] | None = None  # the member that holds a redundancy group's virtual addresses
 
     @field_validator("journal")
     @classmethod
@@ -304,6 +305,10 @@ def _check_expect(
     _must_know([*ends, *([one.server.name] if one.server else [])], hosts, "host", document, path)
     named = [name for name in (one.session_open, one.session_cut) if name]
     _must_know(named, sorted(sessions), "session that was opened before", document, path)
+    groups = {group.name: list(group.members) for group in site.topology.groups}
+    for name, member in (one.forwarding or {}).items():
+        _must_know([name], list(groups), "redundancy group", document, path)
+        _must_know([member], groups[name], f"member of {name}", document, path)
     if one.matrix is not None and not (folder / one.matrix).is_file():
         raise InputError(f"no expectations {one.matrix!r} beside the scenario", place=document.place(*path))
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import InputError
 from toolkit.net import WITH_PORTS, protocol_name
+from toolkit.redundancy import RedundancyMode
 from toolkit.report.choice import EVERYTHING, Choice, choose_flows, choose_role_flows
 from toolkit.report.dot import quote, run_dot
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from toolkit.flows import FlowGraph
     from toolkit.net import Service
     from toolkit.paths import Path, PathFinder
+    from toolkit.redundancy import RedundancyGroup
     from toolkit.site import Site
     from toolkit.topology import Kind
 
@@ -117,7 +119,12 @@ def topology_picture(site: Site) -> Picture:
         addresses = [str(a) for a in node.addresses] if not node.is_device else []
         roles = wrap(", ".join(site.roles_of(node.name)), LABEL_WIDTH)
         bridges = dict.fromkeys(i.bridge for i in node.interfaces.values() if i.bridge)
-        about = [f"{node.kind.value}, {node.filter.mode.value}", *bridges] if node.is_device else [*addresses, *roles]
+        stands_in = [_in_group(group, node.name) for group in site.topology.groups if node.name in group.members]
+        about = (
+            [f"{node.kind.value}, {node.filter.mode.value}", *bridges, *stands_in]
+            if node.is_device
+            else [*addresses, *roles]
+        )
         label, colour = "\n".join([node.name, *about]), "#fdf3e1" if node.is_device else "#eef3fb"
         lines.append(f'{quote(node.name)} [label={quote(label)} shape={SHAPES[node.kind.value]} fillcolor="{colour}"];')
     for ends in site.topology.links:
@@ -126,6 +133,11 @@ def topology_picture(site: Site) -> Picture:
         labels = f"taillabel={quote(port)} headlabel={quote(far)} labeldistance=1.6"
         lines.append(f"{quote(one)} -- {quote(other)} [{labels}];")
     return Picture(f"{site.name}: topology", "\n".join([*lines, "}"]))
+
+
+def _in_group(group: RedundancyGroup, member: str) -> str:
+    active = member == group.members[0] or group.mode is RedundancyMode.ACTIVE_ACTIVE
+    return f"{group.name}: {'active' if active else 'standby'}"
 
 
 def _serves(site: Site, host: str) -> bool:
