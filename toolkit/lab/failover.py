@@ -13,7 +13,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import LabError
-from toolkit.lab.namespaces import program
 from toolkit.lab.topology_file import virtual_address
 from toolkit.lab.wire import network
 from toolkit.paths.failure import HEALTHY, Failure, Remaining
@@ -73,7 +72,7 @@ class Failover:
         return tuple(member for member in group.members if self._holds(group, member))
 
     def _holds(self, group: RedundancyGroup, member: str) -> bool:
-        done = self.lab.run(member, [program("ip"), "-j", "addr", "show"])
+        done = self.lab.run(member, [self.lab.program("ip"), "-j", "addr", "show"])
         if done.returncode != 0:
             raise LabError(f"{member}: {done.stderr.strip()}")
         found = {
@@ -97,7 +96,7 @@ class Failover:
                 time.sleep(0.02)
 
     def _not_as(self, name: str, remaining: Remaining) -> list[str]:
-        done = self.lab.run(name, [program("ip"), "-j", "link", "show"])
+        done = self.lab.run(name, [self.lab.program("ip"), "-j", "link", "show"])
         if done.returncode != 0:
             raise LabError(f"{name}: {done.stderr.strip()}")
         is_up = {one["ifname"]: one["operstate"] == "UP" for one in json.loads(done.stdout)}
@@ -121,7 +120,7 @@ class Failover:
         return [virtual_address(node, virtual) for virtual in group.virtual]
 
     def _ip(self, node: str, lines: list[str]) -> None:
-        done = self.lab.run(node, [program("ip"), "-batch", "-"], "\n".join(lines) + "\n")
+        done = self.lab.run(node, [self.lab.program("ip"), "-batch", "-"], "\n".join(lines) + "\n")
         if done.returncode != 0:
             raise LabError(f"{node}: {done.stderr.strip()}")
 
