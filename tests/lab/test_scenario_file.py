@@ -116,7 +116,7 @@ def test_it_is_told_as_it_is_written(read):
         (
             "    do:\n      - push:\n          faults:\n            - at: {device: leaf1, step: send}\n              do: []\n",
             8,
-            "Input should be 'sending', 'sent', 'verified', 'saving', 'saved',",
+            "Input should be 'sending', 'sent', 'confirming', 'verified', 'saving', 'saved',",
         ),
         ("    expect: [etcd: fine]\n", 5, "Input should be 'healthy', 'degraded' or 'broken' (found: 'fine')"),
         ("    expect: [etdc: healthy]\n", 5, "unknown key 'etdc'; did you mean 'etcd'?"),
@@ -132,7 +132,7 @@ def test_it_is_told_as_it_is_written(read):
         (
             "    expect: [journal: {leaf1: sended}]\n",
             5,
-            "unknown step 'sended' (steps: sending, sent, verified, saving,",
+            "unknown step 'sended' (steps: sending, sent, confirming, verified, saving,",
         ),
         ("    expect: [filters: {leaf1: older}]\n", 5, "Input should be 'old' or 'new' (found: 'older')"),
         ("    expect: [forwarding: {gateways: fw1}]\n", 5, "unknown redundancy group 'gateways' (known: none)"),
