@@ -82,7 +82,7 @@ class TwinPlatform:
         lines = list(self.lines(running, goal))
         return ChangeSet(
             candidate.device, self.script(lines, "apply"), self.restore(running, goal), {}, "a difference",
-            CONFIRM.get(self.name, ""), "" if self.name == "juniper_junos" else "write memory\n",
+            CONFIRM.get(self.name, ""), SAVE.get(self.name, "write memory\n"),
         )  # fmt: skip
 
     def restore(self, target: State, running: State) -> str:
@@ -153,6 +153,7 @@ class TwinPlatform:
                 return f"configure terminal\n{body}\nend\n"
 
 
+SAVE = {"juniper_junos": "", "cisco_nxos": "copy running-config startup-config\n"}
 CONFIRM = {
     "arista_eos": "configure session tk-apply commit\n",
     "juniper_junos": "configure exclusive\ncommit\nexit\n",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PASSWORD_VARIABLE: Final = "TOOLKIT_PASSWORD"  # noqa: S105 - the name of a variable
 ENABLE_VARIABLE: Final = "TOOLKIT_ENABLE_PASSWORD"
+UNKNOWN: Final = "unknown"
 USUAL_KEYS: Final = ("id_ed25519", "id_ecdsa", "id_rsa")  # in the order in which ssh(1) tries them
 
 
@@ -121,6 +122,8 @@ def _log_in(host: Any, connection: Connection) -> None:
     host.hostname, host.port = address, port
     platform = options.platform if options.platform != host.platform else _driver(host.platform)
     secret = os.environ.get(ENABLE_VARIABLE)
+    if secret is None and platform == "cisco_asa":
+        secret = UNKNOWN  # without one netmiko types `login`, which asks for a password even where a key was enough
     if secret is not None:
         extras["secret"] = secret
     host.connection_options["netmiko"] = ConnectionOptions(

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from toolkit.lab.twins.device import Device, Faults, Login
 from toolkit.lab.twins.judge import Ruling
 from toolkit.lab.twins.judge import judge as judge_tree
+from toolkit.lab.twins.judge_junos import judge as judge_statements
 from toolkit.lab.twins.shells import SYSTEMS, check
+from toolkit.lab.twins.statements import Statements
 from toolkit.lab.twins.tree import Tree
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def make_twin(name: str, system: str, config: str, login: Login, **settings: flo
         LabError: there is no twin of this OS.
     """
     check(system)
-    device = Device(name, system, Tree.read(config), login)
+    device = Device(name, system, _read(system, config), login)
     if "minute" in settings:
         device.minute = settings["minute"]
     return device
@@ -38,5 +40,11 @@ def make_twin(name: str, system: str, config: str, login: Login, **settings: flo
 
 def judge(device: Device, interface: str, packet: Packet, config: str | None = None) -> Ruling:
     """What a device does with a packet that enters by an interface, or would under another configuration text."""
-    tree = device.running if config is None else Tree.read(config)
-    return judge_tree(tree, SHORT[device.os], interface, packet)
+    running = device.running if config is None else _read(device.os, config)
+    if isinstance(running, Statements):
+        return judge_statements(running, interface, packet)
+    return judge_tree(running, SHORT[device.os], interface, packet)
+
+
+def _read(system: str, config: str) -> Tree | Statements:
+    return Statements.read(config) if system == "juniper_junos" else Tree.read(config)

@@ -258,12 +258,12 @@ def judge(tree: Tree, os: str, interface: str, packet: Packet) -> Ruling:
     Raises:
         RejectedError: a line of it is not understood; the twin would not have taken it.
     """
-    groups = read_groups(tree, os)
-    for name in bound(tree, os, interface):
-        ruling = judge_lines(acl_lines(tree, os, name), os, packet, groups)
-        if not ruling.permit or name:
-            return ruling
-    return Ruling(permit=True, line="")
+    names = bound(tree, os, interface)
+    if not names:
+        return Ruling(permit=True, line="")
+    # On an ASA the global list goes on where the interface's own list ends.
+    lines = [line for name in names for line in acl_lines(tree, os, name)]
+    return judge_lines(lines, os, packet, read_groups(tree, os))
 
 
 def bound(tree: Tree, os: str, interface: str) -> list[str]:
@@ -274,7 +274,7 @@ def bound(tree: Tree, os: str, interface: str) -> list[str]:
         )
         lines = [line.split() for line in tree.sections if line.startswith("access-group ")]
         own = [words[1] for words in lines if words[2:] == ["in", "interface", name]]
-        return own or [words[1] for words in lines if words[2:] == ["global"]]
+        return own + [words[1] for words in lines if words[2:] == ["global"]]
     for child in tree.sections.get(f"interface {interface}", ()):
         words = child.split()
         if words[:2] in (["ip", "access-group"], ["ip", "port"]) and words[-1] == "in":
