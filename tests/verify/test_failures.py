@@ -199,6 +199,20 @@ def test_the_command_prints_a_table_and_exits_0():
     assert row.split() == ["fw1", "fw2", "466", "330", "0", "0", "0"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "options"), [("dsr", {"through_balancer": ()}), ("transparent", {"snat_roles": ["node"]})]
+)
+def test_a_balancer_that_keeps_addresses_uses_the_servers_that_are_left(tmp_path, mode, options):
+    code, text = run("--failures", "--json", "-i", str(make_site(tmp_path / "site", mode, **options)))
+    answer = json.loads(text)
+    assert (code, answer["ok"]) == (0, True)
+    (alone,) = [one for one in answer["failures"] if one["nodes"] == ["node3"]]
+    isolated = {(one["source"], one["destination"]) for one in alone["isolated"]}
+    assert ("client1", "lb1") not in isolated  # node1 and node2 serve
+    (cut,) = [one for one in answer["failures"] if one["nodes"] == ["lb1"]]
+    assert ("client1", "lb1") in {(one["source"], one["destination"]) for one in cut["isolated"]}
+
+
 def test_active_active_without_shared_state_loses_connections_and_exits_4(site):
     change_site(site, "    mode: active_standby\n", "    mode: active_active\n")
     code, text = run("--failures", "-i", str(site), "--json")

@@ -258,6 +258,8 @@ class Services:
                 continue
             if self._mails(server) == before + 1:
                 sent.append(str(port))
+        if not list(self._ports("smtp")):
+            return ServiceStatus("smtp", healthy=True, detail="the site has none")
         wanted = [] if "smtp" in self.closed else [str(port) for _, port in self._ports("smtp")]
         return ServiceStatus("smtp", sent == wanted, f"mail delivered on {', '.join(sent) or 'no port'}")
 

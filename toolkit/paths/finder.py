@@ -120,7 +120,7 @@ class PathFinder:
                     continue
                 far = self.topology.nodes[incoming.node]
                 if not far.is_device:
-                    raise SiteError(
+                    raise NoPathError(
                         f"the route from {source} to {goal} ends at {far.name}, a host that does not forward"
                     )
                 for leaves_by, rest in self._walk(far, goal, source, destination, (*passed, node.name)):
