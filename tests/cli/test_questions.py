@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from junitparser import JUnitXml
 
 from tests.cli.test_contract import ask, toolkit
 
@@ -158,3 +159,16 @@ def test_impact_may_be_narrowed_to_one_host():
     assert found == {"tcp-443", "client-https"}
     assert {r["requirement"] for r in ask("impact", "tcp/443", "--to", "smtp1")[1]["breaks"]} == set()
     assert toolkit("impact", "tcp/443", "--to", "nobody").returncode == 2
+
+
+def test_a_scheduled_proof_leaves_junit_that_counts_the_devices_that_drifted(configs, changed, tmp_path):
+    line = next(one for one in (configs / "fw1.cfg").read_text().splitlines(keepends=True) if "tcp dport 1433" in one)
+    for folder, code, failures in ((configs, 0, 0), (changed("fw1", line, ""), 4, 1)):
+        done = toolkit("verify", "--configs", str(folder), "--junit", str(tmp_path / "junit.xml"))
+        assert done.returncode == code
+        suites = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+        cases = {case.name: case for suite in suites for case in suite}
+        assert list(cases) == ["leaf1", "leaf2", "fw1", "fw2"]
+        broken = [name for name, case in cases.items() if case.result]
+        assert broken == ["fw1"][:failures]
+    assert "sql-server (uipath-automation-suite line 31)" in cases["fw1"].result[0].message

@@ -21,10 +21,19 @@ PROOF_FAILED = 4
     type=click.Path(path_type=Path, file_okay=False),
     help="Prove DIR/<device>.cfg instead of live devices.",
 )
+@click.option(
+    "--junit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the result to this file as well, for a scheduler that reads JUnit XML.",
+)
 @inventory_option
 @json_option
-def verify(inventory: Path, configs: Path | None, as_json: bool) -> int:
-    """Prove that every device does exactly what its policy asks; exit 4 with witnesses where one does not."""
+def verify(inventory: Path, configs: Path | None, junit: Path | None, as_json: bool) -> int:
+    """Prove that every device does exactly what its policy asks; exit 4 with witnesses where one does not.
+
+    Run from a scheduler against live devices this finds drift: exit 0 nothing has moved, 4 something has, 1 a device
+    could not be read.
+    """
     from toolkit.verify.configs import read_configs, verify_live, verify_states
 
     work = Work(inventory)
@@ -35,6 +44,10 @@ def verify(inventory: Path, configs: Path | None, as_json: bool) -> int:
         from toolkit.verify.live import read_states
 
         proofs = verify_live(work.policies, read_states(work), work.space, work.ordinary)
+    if junit is not None:
+        from toolkit.report.junit import proofs_xml
+
+        junit.write_text(proofs_xml(proofs, work.site.citation), encoding="utf-8")
     ok = all(proof.equivalent for proof in proofs)
     if as_json:
         print_json({"ok": ok, "devices": [proof_row(proof) for proof in proofs]})

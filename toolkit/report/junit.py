@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from toolkit.report.model import by_role, tally
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import junitparser
 
     from toolkit.lab.timeline import Event
+    from toolkit.render.proof import DeviceProof
     from toolkit.report.model import Cell, RunReport, Step
 
 
@@ -34,6 +36,24 @@ def junit_xml(report: RunReport) -> str:
     timeline.add_testcases([_event_case(event) for event in report.timeline if event.kind == "expect" or not event.ok])
     for suite in (steps, timeline, matrix) if report.timeline else (steps, matrix):
         suites.add_testsuite(suite)
+    _count(suites)
+    return _text(suites)
+
+
+def proofs_xml(proofs: Sequence[DeviceProof], citation: Callable[[str], str]) -> str:
+    """The XML text of a proof: a test case per device, a failure for each witness, with the page lines it breaks."""
+    import junitparser
+
+    suites = junitparser.JUnitXml("verify")
+    suite = junitparser.TestSuite("devices")
+    for proof in proofs:
+        case = junitparser.TestCase(_clean(proof.device), classname="verify")
+        case.result = [
+            junitparser.Failure(_clean("; ".join([str(one), *map(citation, one.requirements)])), one.kind.value)
+            for one in proof.witnesses
+        ]
+        suite.add_testcase(case)
+    suites.add_testsuite(suite)
     _count(suites)
     return _text(suites)
 
