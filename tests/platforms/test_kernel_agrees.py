@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.platforms.rulesets import packets, rulesets
 from tests.platforms.test_extend import PERMITS, generated, workable
-from tests.platforms.test_render import before_of, make_policy
+from tests.platforms.test_render import before_of, make_policy, permit, tcp
 from toolkit.net import TCP, Action, Packet
 from toolkit.packets import Space
 from toolkit.platforms.base import ConnState
@@ -150,6 +150,20 @@ def test_an_extended_chain_does_to_real_frames_what_we_say(device, live):
 
     check()
     assert verdicts >= {(True, Action.DENY, Action.PERMIT), (False, Action.DENY, Action.DENY)}
+
+
+@pytest.mark.lab
+def test_a_later_fragment_does_not_pass_by_a_port_rule_of_ours_in_a_foreign_chain(device, live):
+    """The kernel compares what stands where the ports would be (next test), so our rules ask for whole packets."""
+    foreign = "table bridge t {\n\tchain main {\n\t\ttype filter hook forward priority 0; policy drop;\n\t}\n}\n"
+    where = {"mode": "extend", "family": "bridge", "table": "t", "chain": "main"}
+    context = device(Kind.SWITCH, **where)
+    ace = permit(tcp(0), destinations=("10.0.2.8/32",))
+    text = foreign + PLATFORM.render(make_policy(context, {"eth1": (ace,)}), before_of(context, foreign)).text
+    ends = IPv4Address("10.0.1.1"), IPv4Address("10.0.2.8"), TCP
+    sent = [("eth1", Packet(*ends, fragment=True)), ("eth1", Packet(*ends, 1024, 0)), ("eth1", Packet(*ends, 1024, 1))]
+    assert not disagreements(context, live, text, sent)
+    assert live(bridge=True, script=text, sent=sent) == [False, True, False]
 
 
 @pytest.mark.lab

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from pathlib import Path as FilePath
 
 import pytest
 
@@ -13,6 +14,8 @@ from toolkit.paths import Hop, Path, PathFinder
 from toolkit.policy import build_policies
 from toolkit.policy.findings import path_findings
 from toolkit.site import load_site
+
+SITES = FilePath(__file__).parents[1] / "sites"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,15 @@ def test_what_cannot_be_judged_is_said(built):
     codes = {finding.code for finding in built[1]}
     assert {"ipv6_unfiltered", "established_exposure", "fragments_denied", "tunnel_not_policed"} <= codes
     assert "asymmetric_stateful_path" not in codes
+
+
+def test_where_we_only_add_no_fragments_are_denied_and_nothing_says_so():
+    site = load_site(SITES / "extend")
+    policies, findings = build_policies(build(site), PathFinder(site.topology))
+    codes = {finding.code for finding in findings}
+    assert "established_exposure" in codes
+    assert "fragments_denied" not in codes
+    assert all(ace.action is Action.PERMIT for one in policies.values() for acl in one.acls for ace in acl.entries)
 
 
 def test_firewalls_on_different_paths_are_pointed_at(reference):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli._common import Work, inventory_option, json_option, note, print_json
+from toolkit.cli._common import Work, inventory_option, json_option, note, print_findings, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,8 @@ CHANGES_PENDING = 3
 @json_option
 def plan(inventory: Path, diff: bool, as_json: bool) -> int:
     """Read the devices and say what would change, in which order, and how to undo it; exit 3 when something would."""
+    from toolkit.cli._existing import existing_json, print_existing
+    from toolkit.render.existing import existing_findings
     from toolkit.verify.live import make_target, plan_change
 
     work = Work(inventory)
@@ -30,10 +32,17 @@ def plan(inventory: Path, diff: bool, as_json: bool) -> int:
         planned = plan_change(work, target)
     finally:
         target.close()
+    findings = tuple(existing_findings(planned.rendered.values()))
     if as_json:
-        print_json({**plan_row(planned.plan), "folder": str(planned.folder)})
+        row = plan_row(planned.plan)
+        for device in row["devices"]:
+            device.update(existing_json(planned, device["device"], work.space))
+        listed = [finding.model_dump(mode="json") for finding in findings]
+        print_json({**row, "findings": listed, "folder": str(planned.folder)})
     else:
+        print_existing(planned, work.space)
         print_plan(planned.plan, diff=diff)
+        print_findings(findings)
         note(f"plan {planned.plan.id} is in {planned.folder}; nothing was sent")
     return CHANGES_PENDING if planned.plan.changed else 0
 

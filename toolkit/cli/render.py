@@ -17,6 +17,8 @@ from toolkit.cli._common import Work, inventory_option, json_option, note, print
 @json_option
 def render(inventory: Path, output: Path | None, as_json: bool) -> None:
     """Render the ACLs of every device; each one is read back and proved before it is shown."""
+    from toolkit.render.existing import existing_findings
+
     work = Work(inventory)
     rendered = work.rendered
     if output is not None:
@@ -32,7 +34,7 @@ def render(inventory: Path, output: Path | None, as_json: bool) -> None:
         else:
             entries = sum(len(acl.entries) for acl in one.policy.acls)
             note(f"{output / device}.cfg: {len(one.policy.acls)} ACLs, {entries} entries, proved")
-    print_findings(work.policy_findings)
+    print_findings((*work.policy_findings, *existing_findings(rendered.values())))
 
 
 def _row(work: Work, device: str) -> dict[str, object]:

@@ -151,14 +151,16 @@ class Rehearsal:
         """
         node = self.work.site.topology.node(device)
         prefix = self.work.site.file.acl_prefix
-        table, chain = (
-            (f"{node.filter.family} {node.filter.table}", f"{prefix}_forward")
-            if node.filter.mode is Ownership.JUMP
-            else ("inet " + prefix, f"{prefix}_{next(iter(node.interfaces))}_in")
-        )
+        table, chain = {
+            Ownership.OWN: (f"inet {prefix}", f"{prefix}_{next(iter(node.interfaces))}_in"),
+            Ownership.JUMP: (f"{node.filter.family} {node.filter.table}", f"{prefix}_forward"),
+            Ownership.EXTEND: (f"{node.filter.family} {node.filter.table}", node.filter.chain or ""),
+        }[node.filter.mode]
         listing = self.lab.inside(device, ["/usr/sbin/nft", "-a", "list", "chain", *table.split(), chain]).stdout
         # One that cites a vendor's page, so that the story can be followed back to it.
-        rules = [line.strip() for line in listing.splitlines() if " accept " in line and " line " in line]
+        mark = f'comment "{prefix}_forward: ' if node.filter.mode is Ownership.EXTEND else ""
+        lines = [line.strip() for line in listing.splitlines() if mark in line]
+        rules = [line for line in lines if " accept " in line and " line " in line]
         if not rules:
             raise LabError(f"{device} has no rule of ours to remove")
         text, _, handle = rules[len(rules) // 2].rpartition(" # handle ")
@@ -200,8 +202,9 @@ class Rehearsal:
             family = "bridge" if any(i.bridge for i in node.interfaces.values()) else "inet"
             prefix = self.work.site.file.acl_prefix
             where = f"{family} {prefix}"
-            if node.filter.mode is Ownership.JUMP:
-                where, chains = f"{node.filter.family} {node.filter.table}", [f"{prefix}_forward"]
+            if node.filter.mode is not Ownership.OWN:
+                chain = f"{prefix}_forward" if node.filter.mode is Ownership.JUMP else node.filter.chain or ""
+                where, chains = f"{node.filter.family} {node.filter.table}", [chain]
             else:
                 chains = [f"{prefix}_{name}_in" for name in node.interfaces]
             script = "".join(f"insert rule {where} {chain} meta protocol ip {verdict}\n" for chain in chains)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import PolicyError
-from toolkit.net import ANYWHERE, Action
+from toolkit.net import ANY_PORT, ANYWHERE, Action
 from toolkit.packets import Space
 from toolkit.platforms._nft_eval import HOOK_ORDER, View
 from toolkit.platforms._nft_model import Match, reachable, write_rule
@@ -47,17 +47,19 @@ def existing_of(policy: DevicePolicy, context: DeviceContext, foreign: Ruleset) 
         where = f"chain {chain.name} of table {key[0]} {key[1]}"
         raise PolicyError(f"{policy.device}: {where} is hooked at {chain.base.hook}: forwarded packets do not pass it")
     space = Space()
-    scope = space.union(policy.scope)
+    required = space.union(box for acl in policy.acls for ace in permits_of(acl) for box in ace.boxes())
+    # A rule without an interface is met by what another interface requires too: that is no excess of it.
+    beyond = space.union(policy.scope) - required
     found = {}
     for acl in policy.acls:
         permits = [Permit(space.union(ace.boxes()), _shown(ace), ace.requirements) for ace in permits_of(acl)]
-        listed = scope
+        listed = beyond
         for permit in permits:
             listed = listed | permit.packets
         view = View(foreign, context, acl.interface, ConnState.NEW)
         entries, default = _Lister(view, foreign.tables[key], chain).read(key, listed)
         try:
-            found[acl.interface] = plan_extension(entries, default, permits, scope, overrides)
+            found[acl.interface] = plan_extension(entries, default, permits, beyond, overrides)
         except PolicyError as caught:
             raise PolicyError(f"{policy.device} {acl.interface}: {caught}") from None
     return found
@@ -158,5 +160,5 @@ def _shown(ace: Ace) -> str:
         names = ["any" if p == ANYWHERE else str(p).removesuffix("/32") for p in prefixes]
         more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
         ends.append(", ".join([*names[:SHOWN], *more]))
-    answers = ", answers" if ace.established else ""
-    return f"{ace.service} {ends[0]} -> {ends[1]}{answers}"
+    sport = "" if ace.sport == ANY_PORT else f" from port {ace.sport}"
+    return f"{ace.service}{sport} {ends[0]} -> {ends[1]}{', answers' if ace.established else ''}"

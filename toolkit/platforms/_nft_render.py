@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 OWN_PRIORITY: Final = 10
 FRAGMENT: Final = 2  # the bit of the flags dimension
 FRAGMENT_COMMENT: Final = "default deny: later fragments carry no ports"
+INSIDE: Final = ("sport", "dport", "icmp type", "icmp code", "tcp established")  # what later fragments do not carry
 COMMENT_LIMIT: Final = 127  # bytes; nft keeps 128 with the end mark
 LOG_PREFIX_LIMIT: Final = 60
 HANDLE: Final = re.compile(r"(handle )?[0-9]+", re.ASCII)
@@ -177,6 +178,10 @@ def _render_extend(
 
 def _rule(ace: Ace, acl: str, policy: DevicePolicy, family: str, interface: str | None = None) -> Rule:
     matches = list(_matches(ace, family))
+    looks_inside = any(one.field in INSIDE for one in matches)
+    if not policy.stateful and policy.ownership is not Ownership.OWN and looks_inside:
+        # What a rule of our own table denies first (see _fragments) may not pass between other people's rules either.
+        matches.append(Match.numbers("ip frag-off", [(1, 1)], negated=True))
     if interface is not None:
         matches.append(Match.words("iifname", (interface,)))
     # nft expands variables in a log prefix.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolkit.spec.model import Finding, Reply, Severity
+from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,10 +63,11 @@ def device_findings(graph: FlowGraph, policies: Sequence[DevicePolicy]) -> Itera
             f"{policy.device} is stateless: from a service's port a packet with ACK or RST passes without a "
             "connection, a SYN does not",
         )
-        yield _info(
-            "fragments_denied",
-            f"{policy.device} is stateless: non-initial fragments in scope are denied, since they carry no ports",
-        )
+        if policy.ownership is Ownership.OWN:
+            yield _info(
+                "fragments_denied",
+                f"{policy.device} is stateless: non-initial fragments in scope are denied, since they carry no ports",
+            )
     for group in graph.site.topology.groups:
         if not group.state_sync:
             yield _info(
