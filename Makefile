@@ -31,6 +31,10 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
+# For the containerlab backend: needs a container engine. BASE=image takes another base than debian:bookworm-slim.
+images:
+	@BASE="$(BASE)" MIRROR="$(MIRROR)" sh labs/images/build
+
 benchmark: setup
 	$(BIN)/pytest -m benchmark -s tests/benchmarks
 
