@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from toolkit.errors import Place, SiteError, SpecError
 from toolkit.files import Document, FileModel, load
+from toolkit.kinds import LabImage
 from toolkit.net import EPHEMERAL, PortRange
 from toolkit.redundancy import RedundancyData, RedundancyMode
 from toolkit.spec.condition import names
@@ -81,6 +82,7 @@ class LabSettings(FileModel):
     seed: int = 9
     extra_ports: tuple[str, ...] = ()  # "tcp/25", "udp/53": existing services that must keep their verdict
     random_ports: Annotated[int, Field(ge=0, le=50)] = 4
+    images: dict[str, LabImage] = Field(default_factory=dict[str, LabImage])  # device -> its image in the lab
 
 
 def _link_end(text: str) -> str:
@@ -191,6 +193,7 @@ def load_site(folder: Path) -> Site:
     _check_load_balancers(site)
     _check_devices(site)
     _check_redundancy(site)
+    _check_images(site)
     _check_baseline(site)
     return site
 
@@ -327,6 +330,16 @@ def _check_requirements(site: Site) -> None:
                         f"port {port} for {one.port_setting} is reserved: {spec.name} forbids {number} ({one.id})",
                         place=site.document.place("ports", one.port_setting),
                     )
+
+
+def _check_images(site: Site) -> None:
+    devices = [node.name for node in site.topology.devices]
+    for name in site.file.lab.images:
+        if name not in devices:
+            raise SiteError(
+                f"lab.images names {name!r}, which is no device of the site (devices: {', '.join(devices)})",
+                place=site.document.place("lab", "images", name),
+            )
 
 
 def _check_load_balancers(site: Site) -> None:

@@ -144,5 +144,5 @@ def test_a_signal_leaves_nothing_behind(place, number):
 def test_an_unknown_lab_and_a_backend_that_is_not_there(place):
     unknown = toolkit(place, "lab", "run", "nowhere")
     assert (unknown.returncode, "no lab 'nowhere' (labs: " in unknown.stderr) == (1, True)
-    backend = toolkit(place, "lab", "run", "--backend", "containerlab")
-    assert (backend.returncode, "containerlab" in backend.stderr) == (1, True)
+    backend = toolkit(place, "lab", "run", "--backend", "vmware")
+    assert (backend.returncode, "'containerlab', 'netns'" in backend.stderr) == (2, True)

@@ -204,7 +204,7 @@ def test_a_ruleset_that_does_not_load_stops_the_lab(site, capfd):
 def test_an_address_that_the_kernel_refuses_stops_the_lab(monkeypatch, capfd):
     from toolkit.lab.backends import netns
 
-    monkeypatch.setattr(netns.NetnsLab, "_interfaces", lambda *_: ["addr add 300.1.1.1/24 dev eth1"])
+    monkeypatch.setattr(netns, "interface_lines", lambda *_: ["addr add 300.1.1.1/24 dev eth1"])
     assert in_lab(lambda _: None) == LabError.exit_code
     assert "300.1.1.1/24" in capfd.readouterr().err
 

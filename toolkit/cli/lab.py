@@ -12,6 +12,7 @@ from toolkit.cli._common import Work, inventory_option, json_option, note, print
 from toolkit.cli._evidence import write_evidence
 from toolkit.cli._scenario import print_timeline
 from toolkit.cli._story import Story
+from toolkit.lab.backends import DEFAULT, backend_names, load_backend
 
 if TYPE_CHECKING:
     from toolkit.lab.matrix import Matrix
@@ -66,7 +67,7 @@ def picture(inventory: Path, name: str | None, output: Path | None) -> None:
 @lab.command()
 @click.argument("name", required=False)
 @click.option("--plan", "plan_id", help="Rehearse this plan's candidates and issue its certificate.")
-@click.option("--backend", type=click.Choice(["netns", "containerlab"]), default="netns", show_default=True)
+@click.option("--backend", type=click.Choice(backend_names()), default=DEFAULT, show_default=True)
 @click.option(
     "--break", "sabotage", type=click.Choice(["permit-any", "deny-any"]), help="Break the devices on purpose."
 )
@@ -79,11 +80,10 @@ def run(
 
     A lab that declares a scenario plays that instead; with --plan or --break the change itself is rehearsed.
     """
-    from toolkit.lab.namespaces import run_inside
-
+    place = load_backend(backend)
     work = Work(lab_folder(inventory, name))
     expectations = expectations_of(work, name)
-    check_backend(backend)
+    place.check()
     result_file = RUNS / "last-lab.json"
     RUNS.mkdir(exist_ok=True)
     result_file.unlink(missing_ok=True)
@@ -94,7 +94,7 @@ def run(
         from toolkit.cli._scenario import new_run, play
         from toolkit.lab.rehearsal import Rehearsal
 
-        rehearsal = Rehearsal(work, new_run(RUNS, work.folder.resolve().name) if scenario else RUNS)
+        rehearsal = Rehearsal(work, new_run(RUNS, work.folder.resolve().name) if scenario else RUNS, backend=backend)
         with rehearsal:
             if scenario is not None:
                 outcome = play(rehearsal, scenario, work.folder)
@@ -104,7 +104,7 @@ def run(
         result_file.write_text(json.dumps({"backend": backend, **outcome}), encoding="utf-8")
         return 0
 
-    code = run_inside(inside)
+    code = place.run(inside)
     if code != 0 or not result_file.exists():
         return code or 1
     outcome = json.loads(result_file.read_text(encoding="utf-8"))
@@ -150,18 +150,6 @@ def expectations_of(work: Work, name: str | None) -> Path | None:
         if (folder / "expectations.csv").is_file():
             return folder / "expectations.csv"
     return None
-
-
-def check_backend(backend: str) -> None:
-    """Refuse what is not there yet, with the way that is.
-
-    Raises:
-        LabError: the containerlab backend.
-    """
-    from toolkit.errors import LabError
-
-    if backend != "netns":
-        raise LabError("the containerlab backend is not part of this version; use --backend netns")
 
 
 def _rehearse(

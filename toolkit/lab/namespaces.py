@@ -49,6 +49,7 @@ PROGRAMS: Final[dict[str, str]] = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "unshare": "util-linux",
+    "setpriv": "util-linux",
     "mount": "mount",
     "sshd": "openssh-server",
     "ssh-keygen": "openssh-client",
@@ -142,7 +143,7 @@ def run_inside(function: Callable[[], int], started: Callable[[int], None] | Non
     check_programs()
     check_permission()
     parent = os.getpid()
-    return _fork_and_wait(lambda: _keep(function, parent, started))
+    return fork_and_wait(lambda: _keep(function, parent, started))
 
 
 def attach(pid: int, function: Callable[[], int]) -> int:
@@ -162,7 +163,7 @@ def attach(pid: int, function: Callable[[], int]) -> int:
     folder = Path.cwd()
 
     def enter() -> int:
-        _die_with(parent)  # and no session of its own: a command in there may want the terminal
+        die_with(parent)  # and no session of its own: a command in there may want the terminal
         try:
             _check(_libc.setns(pidfd, flags))
         except OSError as caught:
@@ -173,7 +174,7 @@ def attach(pid: int, function: Callable[[], int]) -> int:
         return _fork_inside(lambda: _work(function))
 
     try:
-        return _fork_and_wait(enter)
+        return fork_and_wait(enter)
     finally:
         os.close(pidfd)
 
@@ -181,12 +182,12 @@ def attach(pid: int, function: Callable[[], int]) -> int:
 def _keep(function: Callable[[], int], parent: int, started: Callable[[int], None] | None) -> int:
     """The process between: it holds the namespaces open and waits for pid 1 of the lab."""
     os.setsid()  # Ctrl-C reaches the outer process only, which passes it on
-    _die_with(parent)
+    die_with(parent)
     _unshare()
 
     def first() -> int:
         _prepare()
-        return _fork_and_wait(lambda: _work(function), orphans=True)
+        return fork_and_wait(lambda: _work(function), orphans=True)
 
     return _fork_inside(first, started)
 
@@ -195,6 +196,12 @@ def _work(function: Callable[[], int]) -> int:
     """The lab's own work: the first signal raises here, later ones do not disturb the cleaning up."""
     os.environ["HOME"] = str(STATE / "home")
     os.environ["PATH"] = "/usr/sbin:/sbin:/usr/bin:/bin:" + os.environ.get("PATH", "")
+    stop_on_signals()
+    return function()
+
+
+def stop_on_signals() -> None:
+    """Let the first signal raise SystemExit in this process; later ones do not disturb the cleaning up."""
 
     def stop(number: int, _frame: object) -> None:
         for one in SIGNALS:
@@ -204,7 +211,6 @@ def _work(function: Callable[[], int]) -> int:
     for number in SIGNALS:
         signal.signal(number, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    return function()
 
 
 def _fork_inside(function: Callable[[], int], started: Callable[[int], None] | None = None) -> int:
@@ -219,12 +225,12 @@ def _fork_inside(function: Callable[[], int], started: Callable[[int], None] | N
         return function()
 
     try:
-        return _fork_and_wait(inside, started)
+        return fork_and_wait(inside, started)
     finally:
         os.close(keeper)
 
 
-def _fork_and_wait(
+def fork_and_wait(
     function: Callable[[], int], started: Callable[[int], None] | None = None, *, orphans: bool = False
 ) -> int:
     """Run a function in a child, pass signals on to it, and return its exit code, 128 + n after signal n.
@@ -290,8 +296,9 @@ def _flush() -> None:
             stream.flush()
 
 
-def _die_with(parent: int) -> None:
-    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+def die_with(parent: int, number: int = signal.SIGKILL) -> None:
+    """Let this process get a signal when its parent ends; it ends at once where the parent is gone already."""
+    _check(_libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0))
     if os.getppid() != parent:
         os._exit(1)
 

@@ -20,6 +20,7 @@ from toolkit.lab.failover import Failover
 from toolkit.lab.heartbeat import Beat, Heartbeat
 from toolkit.lab.listeners import Listeners
 from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, judge, measure, parse_service
+from toolkit.lab.ready import wait_healthy
 from toolkit.lab.services import Services, ServiceStatus
 from toolkit.lab.topology_file import SERVICE_OF_ROLE, write
 from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verdict
@@ -94,6 +95,7 @@ class Rehearsal:
         self.services = Services(self.lab)
         self.services.closed = self._closed()
         self.services.start()
+        wait_healthy(self.lab, self.plan.hosts)
         self.listeners = self._listen()
         self.target: DeployTarget = make_target(self.work, self.connection)
 

@@ -12,17 +12,21 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import LabError, Place
-from toolkit.flows import LOAD_BALANCER, SNAT, build, endpoints
+from toolkit.flows import DSR, LOAD_BALANCER, SNAT, build, endpoints
+from toolkit.kinds import LINUX
 from toolkit.net import TCP
+from toolkit.topology import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from toolkit.site import LoadBalancer, Site
     from toolkit.topology import Node, Port, Route
 
 MTU = 1500
+HOST_IMAGE = "toolkit-host:latest"
+DEVICE_IMAGE = "toolkit-device:latest"
 SERVICE_OF_ROLE = {
     "server": "etcd",
     "load_balancer": "haproxy",
@@ -30,7 +34,19 @@ SERVICE_OF_ROLE = {
     "temporary_registry": "registry",
     "node": "ssh",
 }
-
+# What all Linux nodes have, told to the engine here because a container cannot write its own /proc/sys. Settings that
+# only newer kernels keep per network are no part of it: an engine refuses to start a node with one it lacks.
+SYSCTLS = {
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+    "net.ipv4.icmp_ratelimit": "0",
+    "net.ipv4.ip_unprivileged_port_start": "0",
+    "net.ipv6.conf.all.disable_ipv6": "1",
+    "net.ipv6.conf.default.disable_ipv6": "1",
+}
+FORWARD = "net.ipv4.ip_forward"
+LISTENS = "ss -Hltn 'sport = :{port}' | grep -q ."
+HEALTH = {"interval": 10, "timeout": 5, "retries": 3, "start-period": 30}
 FIXED_PORTS = {"server": (2379, 2380), "node": (22,)}
 
 
@@ -48,6 +64,10 @@ class LabNode:
     services: tuple[str, ...] = ()
     ports: tuple[tuple[str, tuple[int, ...]], ...] = ()  # (service, its TCP ports)
     running: str | None = None
+    image: str = ""
+    os: str = LINUX  # kind of containerlab node
+    sysctls: tuple[tuple[str, str], ...] = ()
+    health: str | None = None  # a shell command that succeeds once the node is ready
 
     @property
     def is_device(self) -> bool:
@@ -117,7 +137,8 @@ def clab_topology(site: Site) -> dict[str, Any]:
             "image-pull-policy": "Never",
             "dns": {"servers": ["127.0.0.1"], "options": ["timeout:1", "attempts:1"]},
         },
-        "nodes": {node.name: _node(site, node) for node in site.topology.nodes.values()},
+        "kinds": {LINUX: {"sysctls": dict(SYSCTLS)}},
+        "nodes": {node.name: _node(site, node, _health(site, node, balanced)) for node in site.topology.nodes.values()},
         "links": [{"endpoints": [f"{a[0]}:{a[1]}", f"{b[0]}:{b[1]}"], "mtu": MTU} for a, b in site.topology.links],
     }
     topology["defaults"]["labels"] = {
@@ -148,7 +169,22 @@ def _mode(site: Site, balancer: LoadBalancer) -> list[str]:
     return [balancer.mode, *dict.fromkeys(str(prefix) for end in ends for prefix in end.prefixes)]
 
 
-def _node(site: Site, node: Node) -> dict[str, Any]:
+def _health(site: Site, node: Node, balanced: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The health check of a node: all that it serves is listened on. A device lets people in after it has booted."""
+    roles = site.roles_of(node.name)
+    ports = (
+        [22] if node.is_device else [port for role in roles if role in SERVICE_OF_ROLE for port in _ports(site, role)]
+    )
+    balancer = site.file.load_balancers.get(node.name)
+    if balancer is not None:
+        ports = [] if balancer.mode == DSR else [int(port) for port in balanced]
+    if not ports:
+        return {}
+    test = " && ".join(LISTENS.format(port=port) for port in dict.fromkeys(ports))
+    return {"healthcheck": {"test": ["CMD-SHELL", test], **HEALTH}}
+
+
+def _node(site: Site, node: Node, health: dict[str, Any]) -> dict[str, Any]:
     roles = site.roles_of(node.name)
     services = [SERVICE_OF_ROLE[role] for role in roles if role in SERVICE_OF_ROLE]
     labels = {
@@ -167,9 +203,17 @@ def _node(site: Site, node: Node) -> dict[str, Any]:
     if node.filter.running:
         labels["toolkit.running"] = node.filter.running
     labels = {key: value for key, value in labels.items() if value}
-    if node.is_device:
-        return {"image": "toolkit-device:latest", "mgmt-ipv4": node.management, "labels": labels}
-    return {"image": "toolkit-host:latest", "network-mode": "none", "labels": labels}
+    forward = {FORWARD: "1" if node.kind in (Kind.FIREWALL, Kind.ROUTER) else "0"}
+    if not node.is_device:
+        return {"image": HOST_IMAGE, "network-mode": "none", "sysctls": forward, **health, "labels": labels}
+    body: dict[str, Any] = {"image": DEVICE_IMAGE, "mgmt-ipv4": node.management}
+    other = site.file.lab.images.get(node.name)
+    if other is not None:
+        body["image"] = other.image
+        if other.kind != LINUX:
+            # The vendor's kind knows how its image starts and when it is ready; it needs more rights than Linux does.
+            return {"kind": other.kind, **body, "privileged": True, "labels": labels}
+    return {**body, "sysctls": forward, **health, "labels": labels}
 
 
 def _addresses(site: Site, node: Node) -> Iterator[tuple[str, str]]:
@@ -257,7 +301,7 @@ def read(path: Path) -> LabPlan:
         return LabPlan(
             name=document["name"],
             management=IPv4Network(document["mgmt"]["ipv4-subnet"]),
-            nodes=tuple(_read_node(name, body) for name, body in topology["nodes"].items()),
+            nodes=tuple(_read_node(name, body, topology) for name, body in topology["nodes"].items()),
             links=tuple((_end(link["endpoints"][0]), _end(link["endpoints"][1])) for link in topology["links"]),
             balanced=tuple((int(port), tuple(pool)) for port, pool in balanced.items()),
             balancers=tuple(
@@ -273,8 +317,10 @@ def _read_balancer(ends: list[str], mode: list[str]) -> LabBalancer:
     return LabBalancer(name, virtual, source, mode[0], tuple(mode[1:]))
 
 
-def _read_node(name: str, body: dict[str, Any]) -> LabNode:
+def _read_node(name: str, body: dict[str, Any], topology: dict[str, Any]) -> LabNode:
     labels: dict[str, str] = body.get("labels", {})
+    kind = body.get("kind", topology["defaults"]["kind"])
+    sysctls = {**topology.get("kinds", {}).get(kind, {}).get("sysctls", {}), **body.get("sysctls", {})}
 
     def pairs(key: str) -> tuple[tuple[str, str], ...]:
         found = []
@@ -297,6 +343,10 @@ def _read_node(name: str, body: dict[str, Any]) -> LabNode:
         services=tuple(filter(None, labels.get("toolkit.services", "").split(","))),
         ports=tuple((name, tuple(map(int, filter(None, text.split("+"))))) for name, text in pairs("toolkit.ports")),
         running=labels.get("toolkit.running"),
+        image=body["image"],
+        os=kind,
+        sysctls=tuple((key, str(value)) for key, value in sysctls.items()),
+        health=body["healthcheck"]["test"][1] if "healthcheck" in body else None,
     )
 
 

@@ -6,43 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from toolkit.errors import LabError
-from toolkit.lab.devices import Device, make_keys
-from toolkit.lab.namespaces import STATE, USER, check_permission, check_programs, enter_network, program, run_inside
+from toolkit.lab.addressing import interface_lines, ip_batch, set_sysctls, switches_first
+from toolkit.lab.devices import Device, Place, make_keys, private_etc, private_view
+from toolkit.lab.namespaces import STATE, USER, check_permission, check_programs, program, run_inside
+from toolkit.lab.ready import wait_for_ssh, wait_healthy
 from toolkit.lab.topology_file import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from toolkit.lab.topology_file import LabNode, LabPlan
+    from toolkit.lab.topology_file import LabPlan
 
 MANAGEMENT: Final = "mgmt0"
-SYSCTLS: Final = {
-    "net/ipv4/conf/all/rp_filter": "0",
-    "net/ipv4/conf/default/rp_filter": "0",
-    "net/ipv4/icmp_ratelimit": "0",
-    "net/ipv4/icmp_msgs_per_sec": "100000",
-    "net/ipv4/icmp_msgs_burst": "100000",
-    "net/ipv6/conf/all/disable_ipv6": "1",
-    "net/ipv6/conf/default/disable_ipv6": "1",
-    "net/ipv4/ip_unprivileged_port_start": "0",
-}
-# Management is a network of its own: its route stands in a table that only eth0 and the device itself ask, so
-# that nothing is forwarded there, and no host reaches a device's login through a data interface.
-MANAGEMENT_TABLE: Final = 100
-MANAGEMENT_RULES: Final = (
-    "rule add pref 10 from all lookup local",
-    "rule add pref 1 to {network} iif eth0 lookup local",
-    "rule add pref 2 to {network} iif lo lookup local",
-    "rule add pref 3 to {network} iif lo lookup {table}",
-    "rule add pref 4 to {network} blackhole",
-    "rule add pref 5 iif eth0 blackhole",
-    "rule del pref 0",
-)
 
 
 class NetnsLab:
@@ -143,29 +121,7 @@ class NetnsLab:
         one = self.devices[device]
         one.stop()
         one.boot()
-        self.wait_for_ssh([device])
-
-    def wait_for_ssh(self, names: Iterable[str], timeout: float = 10.0) -> None:
-        """Wait until each device answers on its management address.
-
-        Raises:
-            LabError: one does not.
-        """
-        import socket
-
-        deadline = time.monotonic() + timeout
-        for name in names:
-            address = self.plan.node(name).management or ""
-            while True:
-                try:
-                    with socket.create_connection((address, 22), timeout=1) as connection:
-                        if connection.recv(4) == b"SSH-":
-                            break
-                except OSError:
-                    pass
-                if time.monotonic() > deadline:
-                    raise LabError(f"{name} does not answer over SSH: {self.devices[name].log()}")
-                time.sleep(0.01)
+        self._wait([device])
 
     def down(self) -> None:
         """End everything; what is left goes with the namespaces. A second call does nothing."""
@@ -187,9 +143,14 @@ class NetnsLab:
         names = list(self.namespaces)
         self.namespaces, self.devices, self.processes = {}, {}, []
         if names:
-            _ip([f"netns del {name}" for name in names])
-            _ip([f"link del {MANAGEMENT}"])
+            ip_batch([f"netns del {name}" for name in names])
+            ip_batch([f"link del {MANAGEMENT}"])
         os.close(self.home)
+
+    def _wait(self, names: Iterable[str]) -> None:
+        nodes = [self.plan.node(name) for name in names]
+        wait_healthy(self, nodes)
+        wait_for_ssh(self, nodes)
 
     # ---- building -------------------------------------------------------------------------
 
@@ -212,72 +173,21 @@ class NetnsLab:
         for number, device in enumerate(plan.devices):
             root.append(f"link add mg{number} type veth peer name eth0 netns {device.name}")
             root += [f"link set mg{number} master {MANAGEMENT}", f"link set mg{number} up"]
-        _ip(root)
+        ip_batch(root)
         for node in plan.nodes:
             self.namespaces[node.name] = os.open(f"/run/netns/{node.name}", os.O_RDONLY)
-            self._sysctls(node)
-        # Ports of switches before endpoints: an endpoint that is up first is blind for a second.
-        for node in sorted(plan.nodes, key=lambda one: not one.bridges):
-            _ip(list(self._interfaces(node)), node.name)
-        make_keys()
+            set_sysctls(node, self.namespaces[node.name])
+        for node in switches_first(plan.nodes):
+            ip_batch(list(interface_lines(node, plan)), self._enter(node.name), node.name)
+        make_keys(STATE)
         for node in plan.devices:
-            self.devices[node.name] = Device(node, self.site_folder, self.root(node.name))
+            folder = self.root(node.name)
+            private_etc(folder / "etc", node.name)
+            place = Place(folder, folder / "etc", folder, private_view(node.name, folder / "etc"))
+            self.devices[node.name] = Device(node, place, self.site_folder, STATE)
         for booting in self.devices.values():
             booting.boot()
-        self.wait_for_ssh(self.devices)
-
-    def _interfaces(self, node: LabNode) -> Iterable[str]:
-        yield "link set lo up"
-        for bridge in dict.fromkeys(name for _, name in node.bridges):
-            yield f"link add {bridge} type bridge stp_state 0 forward_delay 0"
-            yield f"link set {bridge} up"
-        for interface, bridge in node.bridges:
-            yield f"link set {interface} master {bridge}"
-            yield f"link set {interface} up"
-        for interface, address in node.addresses:
-            yield f"addr add {address} dev {interface}"
-        for interface in dict.fromkeys(name for name, _ in node.addresses):
-            yield f"link set {interface} up"
-        if node.management is not None:
-            network = self.plan.management
-            yield f"addr add {node.management}/{network.prefixlen} dev eth0 noprefixroute"
-            yield "link set eth0 up"
-            yield f"route add {network} dev eth0 src {node.management} table {MANAGEMENT_TABLE}"
-            yield from (rule.format(network=network, table=MANAGEMENT_TABLE) for rule in MANAGEMENT_RULES)
-        for prefix, via in node.routes:
-            yield f"route add {prefix} via {via}"
-
-    def _sysctls(self, node: LabNode) -> None:
-        settings = dict(SYSCTLS)
-        # Said either way: a new namespace starts with what the machine has, and one that runs containers forwards.
-        settings["net/ipv4/ip_forward"] = "1" if node.kind in ("firewall", "router") else "0"
-        enter_network(self.namespaces[node.name])
-        try:
-            for name, value in settings.items():
-                # `sysctl -w` reports an error and exits 0; a file that cannot be written says so.
-                path = Path("/proc/sys") / name
-                if path.exists():
-                    path.write_text(value, encoding="ascii")
-        finally:
-            enter_network(self.home)
-
-
-def _ip(lines: list[str], namespace: str | None = None) -> None:
-    """Run `ip -batch`, which is an order of magnitude faster than one call per line.
-
-    Raises:
-        LabError: a line was refused.
-    """
-    where = ["-n", namespace] if namespace else []
-    done = subprocess.run(
-        [program("ip"), *where, "-batch", "-"],
-        input="\n".join(lines) + "\n",
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise LabError(f"ip{' -n ' + namespace if namespace else ''}: {done.stderr.strip()}")
+        self._wait(self.devices)
 
 
 class NetnsBackend:

@@ -1,0 +1,70 @@
+"""Both backends give the same matrix, cell by cell: as it was recorded, and live where containerlab can be used."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.lab.clab_recording import AGAIN, lab_run, pack, recorded_cells, recorded_hash, topology_hash
+from toolkit.errors import LabError
+from toolkit.lab.backends import load_backend
+from toolkit.lab.engine import Engine
+from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE
+
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+
+
+def need_containerlab():
+    """Skip, with the reason, where the containerlab backend cannot be used."""
+    try:
+        load_backend("containerlab").check()
+    except LabError as caught:
+        pytest.skip(str(caught))
+    missing = [image for image in (HOST_IMAGE, DEVICE_IMAGE) if not Engine().has_image(image)]
+    if missing:
+        pytest.skip(f"image {missing[0]} is not here; to get it: make images")
+
+
+def differences(one, other):
+    """Cells that are not the same in both, at most twenty; a cell that only one has is a difference."""
+    return [(cell, one.get(cell), other.get(cell)) for cell in one | other if one.get(cell) != other.get(cell)][:20]
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    return lab_run(tmp_path_factory.mktemp("netns"), "netns")
+
+
+def test_the_recording_belongs_to_the_topology_file_of_today():
+    assert recorded_hash() == topology_hash(), f"the recording is stale: the topology file has changed; {AGAIN}"
+
+
+def test_the_embedded_lab_agrees_with_the_recorded_containers(embedded):
+    outcome, cells = embedded
+    assert outcome["ok"]
+    assert len(cells) == outcome["matrix"]["probes"] >= 2000
+    assert differences(cells, recorded_cells()) == [], f"where the change is meant, {AGAIN}"
+
+
+def test_a_single_other_cell_would_be_noticed(embedded):
+    _, cells = embedded
+    cell = next(cell for cell, live in cells.items() if live == "denied")
+    other = {**cells, cell: "permitted"}
+    assert differences(cells, other) == [(cell, "denied", "permitted")]
+    assert pack(other) != pack(cells)
+    del other[cell]
+    assert differences(cells, other) == [(cell, "denied", None)]
+
+
+def test_the_containers_of_today_agree_with_the_embedded_lab(embedded, tmp_path):
+    need_containerlab()
+    outcome, cells = lab_run(tmp_path, "containerlab")
+    assert outcome["backend"] == "containerlab"
+    assert outcome["ok"]
+    assert all(service["healthy"] for service in outcome["services"].values())
+    assert differences(cells, embedded[1]) == []
+    assert outcome["matrix"] == embedded[0]["matrix"]
+    assert Engine().containers("toolkit-reference") == []
+    assert Engine().network("toolkit-reference") is None
+    assert not os.path.lexists("/run/toolkit-lab/toolkit-reference")

@@ -1,0 +1,137 @@
+"""What a lab of containers leaves on this machine, whose it is, and taking it away: only what that lab made."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import time
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from toolkit.errors import LabError
+from toolkit.lab.namespaces import program
+
+if TYPE_CHECKING:
+    from toolkit.lab.clab import Containerlab
+    from toolkit.lab.engine import Engine
+
+BASE: Final = Path("/run/toolkit-lab")  # one folder and one lock per lab that is up
+DEPLOYING: Final = "deploying"  # this file stands in a lab's folder while containerlab is at work
+GRACE: Final = 10.0
+QUIET: Final = 0.5
+
+
+def remove(lab: str, topology: Path, clab: Containerlab, engine: Engine, *, keep_state: bool = False) -> None:
+    """Take away what a lab made: containers, network, entries on this machine, and its folder unless `keep_state`.
+
+    Raises:
+        LabError: something is left; the message names it.
+    """
+    problem = ""
+    if engine.containers(lab):
+        try:
+            clab.destroy(topology)
+        except LabError as caught:
+            problem = f" ({caught})"
+    # A deployment that was killed may still have a container in the making.
+    quiet = QUIET if (topology.parent / DEPLOYING).exists() else 0.0
+    left = _sweep(lab, engine, quiet)
+    if left:
+        raise LabError(f"the lab {lab} cannot be taken away whole; left: {', '.join(left)}{problem}")
+    forget(lab)
+    if keep_state:
+        shutil.rmtree(topology.parent / f"clab-{lab}", ignore_errors=True)
+        for path in topology.parent.iterdir():
+            if path != topology and path.is_file():
+                path.unlink()
+    else:
+        shutil.rmtree(topology.parent, ignore_errors=True)
+
+
+def _sweep(lab: str, engine: Engine, quiet: float) -> list[str]:
+    """Remove containers and network until none has been seen for `quiet` seconds; names of those that stay."""
+    start = clean_since = time.monotonic()
+    while True:
+        left = engine.containers(lab)
+        for one in left:
+            engine.remove_container(one.identifier)
+        network = engine.network(lab)
+        ours = network is not None and network["Labels"].get("containerlab") is not None
+        if ours and not left:
+            engine.remove_network(lab)
+        now = time.monotonic()
+        if left or ours:
+            clean_since = now
+        elif now - clean_since >= quiet:
+            return []
+        if now - start > GRACE:
+            return [one.name for one in left] or [f"network {lab}"]
+        time.sleep(0.05)
+
+
+def forget(lab: str, hosts: Path = Path("/etc/hosts"), etc: Path = Path("/etc/ssh/ssh_config.d")) -> None:
+    """Take away what containerlab wrote about a lab outside of it, where a kill kept it from doing so."""
+    (etc / f"clab-{lab}.conf").unlink(missing_ok=True)
+    for path in Path("/run/netns").glob(f"{lab}-*"):
+        if path.is_symlink() and not path.exists():
+            path.unlink(missing_ok=True)
+    begin, end = f"###### CLAB-{lab}-START ######", f"###### CLAB-{lab}-END ######"
+    text = hosts.read_text(encoding="utf-8")
+    if begin in text and end in text:
+        before, _, rest = text.partition(begin)
+        hosts.write_text(before + rest.partition(end)[2].removeprefix("\n"), encoding="utf-8")
+
+
+def check_routes(management: IPv4Network) -> None:
+    """Refuse a management network that this machine has a route to: it would be cut off from it.
+
+    Raises:
+        LabError: names the route, and the setting to change.
+    """
+    done = subprocess.run(
+        [program("ip"), "-4", "-json", "route", "show", "table", "all"], text=True, capture_output=True, check=True
+    )
+    for route in json.loads(done.stdout or "[]"):
+        if route["dst"] == "default":
+            continue
+        taken = IPv4Network(route["dst"], strict=False)
+        if taken.overlaps(management) and taken.prefixlen > 0:
+            where = f" over {route['dev']}" if "dev" in route else ""
+            raise LabError(
+                f"the management network {management} clashes with this machine's route to {taken}{where}; "
+                "choose another one: lab.management in site.yaml, and the devices' hostname in hosts.yaml"
+            )
+
+
+def lock(lab: str) -> int:
+    """Be the only one to build or remove a lab; gives the descriptor that holds the lock.
+
+    Raises:
+        LabError: another process has it.
+    """
+    BASE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = BASE / f"{lab}.lock"
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise LabError(f"the lab {lab} is up or being built by another process; wait for it, or end it") from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(fd)):
+                return fd
+        os.close(fd)  # somebody ended their lab meanwhile and took the file with it
+
+
+def unlock(lab: str, fd: int) -> None:
+    """Give a lab's lock back; its file goes, and the folder of all labs with the last one."""
+    (BASE / f"{lab}.lock").unlink(missing_ok=True)
+    os.close(fd)
+    with contextlib.suppress(OSError):
+        BASE.rmdir()
