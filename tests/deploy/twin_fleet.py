@@ -60,7 +60,17 @@ class TwinPlatform:
 
     def __init__(self, driver: str) -> None:
         self.name = self.netmiko_driver = driver
-        self.failure_indicators = ("% Invalid", "% Incomplete", "ERROR:", "syntax error", "error:", "unknown command")
+        self.failure_indicators = (
+            "% Invalid",
+            "% Incomplete",
+            "ERROR:",
+            "syntax error",
+            "error:",
+            "unknown command",
+            "%No ",
+            "% Session",
+            "missing argument",
+        )
 
     def empty(self, context) -> State:
         return State(context, {}, "")
@@ -343,7 +353,7 @@ class TwinFleet:
             device.counted = 0
 
 
-def make_fleet(os: str, count: int, folder: Path, monkeypatch: pytest.MonkeyPatch, settings, **login):
+def make_fleet(os: str, count: int, folder: Path, monkeypatch: pytest.MonkeyPatch, settings, minute=60.0, **login):
     """A server (to be entered) and what is needed to make a fleet of it."""
     key = folder / "id"
     public = keygen(key)
@@ -351,7 +361,7 @@ def make_fleet(os: str, count: int, folder: Path, monkeypatch: pytest.MonkeyPatc
     list_name = TK + hashlib.sha256(text.encode()).hexdigest()[:6].upper()
     who = Login("netops", "secret", (public,), **login)
     twins = [
-        make_twin(f"sw{n}", os, boot_config(os, f"sw{n}", text, list_name), who, minute=0.2)
+        make_twin(f"sw{n}", os, boot_config(os, f"sw{n}", text, list_name), who, minute=minute)
         for n in range(1, count + 1)
     ]
     return TwinServer(twins), key

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from toolkit.deploy.cli_session import BusyError
 from toolkit.deploy.dialects import SESSION
 from toolkit.deploy.inventory import failures
 from toolkit.deploy.journal import BACK, FINISHED, STARTED, STOPPED, Journal, Step, lock
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from toolkit.platforms.base import CandidateConfig, FilterState
 
 DONE: Final = (Step.VERIFIED, Step.SAVING, Step.SAVED)
+UNSETTLED: Final = (Step.SENDING, Step.SENT, Step.CONFIRMING, Step.ROLLING_BACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,11 @@ class _Pusher:
             self._check(device, state)
         steps = self.journal.states()
         new = {device: state for device, state in states.items() if steps.get(device) not in DONE}
-        self.target.run([device for device in new if self.plan.change(device).confirm], self._confirm)
+        timed = [device for device in new if self.plan.change(device).confirm]
+        self.target.run(timed, self._confirm)
+        for device, state in self.target.read(timed).items():
+            if not self._equals(device, state):
+                raise DeviceError(f"{device} went back by itself: its timer ran out before the change was confirmed")
         self._end_sessions(new)
         for device in new:
             self.journal.write(device, Step.VERIFIED)
@@ -227,11 +233,18 @@ class _Pusher:
         state = self.target.parse(device, read_filter(task).result)
         if not self._must_send(device, state):
             return Result(host=task.host, changed=False)
+        if self.steps.get(device) in UNSETTLED:
+            self._settle(task, change)
         if state.fingerprint() != change.before:
             self._back_to_first(task, change, state)
         earlier = {path: read_file(task, path) for path in change.startup}
         self.journal.write(device, Step.SENDING, startup=earlier, startup_differs=startup_differs(task))
-        loaded = load_filter(task, change.apply)
+        try:
+            loaded = load_filter(task, change.apply)
+        except BusyError as caught:
+            # Its own timer or session is none of ours: nothing may be typed to undo what was never sent.
+            self.journal.write(device, Step.ROLLED_BACK, reason=str(caught))
+            raise
         self.journal.write(device, Step.SENT)
         self.outcome.changed.append(device)
         return loaded

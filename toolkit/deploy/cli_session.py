@@ -32,6 +32,10 @@ ANY_PROMPT: Final = re.compile(r"(?:^|\n)(\S{1,80}[#>]) ?$")
 SHORT_ANSWER: Final = 6  # lines; a refusal is never longer, and a configuration may hold any words
 
 
+class BusyError(DeviceError):
+    """Somebody else is configuring the device, so nothing was sent to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a device said to one line; `sure` is false where the echo did not tell which line it was."""
@@ -73,7 +77,8 @@ class Terminal:
         After a rejection configuration mode is left, and a session or candidate thrown away.
 
         Raises:
-            DeviceError: a line was rejected (names it), somebody else is configuring, or the session breaks.
+            BusyError: somebody else is configuring.
+            DeviceError: a line was rejected (names it), or the session breaks.
         """
         lines = [line.rstrip() for line in text.splitlines() if line.strip()]
         done: list[str] = []
@@ -125,7 +130,7 @@ class Terminal:
             if enters and (self.dialect.busy.search(answer.output) or not self.configuring):
                 if self.configuring:
                     self._leave(in_session=False)
-                raise DeviceError(
+                raise BusyError(
                     f"{self.device} does not let us configure: {_words(answer.output) or 'no reason given'}; "
                     "nothing was sent; wait until nobody else does"
                 )
@@ -192,7 +197,7 @@ class Terminal:
                 answers[-1] = Answer(answers[-1].line, f"{answers[-1].output}\n{piece}".strip("\n"))
         if len(answers) == len(lines):
             return answers
-        if quiet and len(pieces) >= len(lines):
+        if quiet and sum(1 for piece in pieces if piece.partition("\n")[0].strip()) >= len(lines):
             whole = "\n".join(pieces)
             return [*(Answer(line, "", sure=False) for line in lines[:-1]), Answer(lines[-1], whole, sure=False)]
         return None

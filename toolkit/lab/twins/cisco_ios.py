@@ -101,6 +101,8 @@ class IosShell(CiscoShell):
             case ["revert", "timer", minutes] if minutes.isdecimal():
                 if not any(child.startswith("path ") for child in device.running.sections.get("archive", ())):
                     return "%Archive configuration is not enabled; revert timer can not be set"
+                if device.timed:
+                    return "%A Rollback Confirmed Change is pending already"
                 device.start_timer(int(minutes), device.running.copy())
                 said = (
                     f"Rollback Confirmed Change: Backing up current running config to archive\n\n{said}\n"

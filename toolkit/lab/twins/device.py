@@ -19,9 +19,9 @@ class Faults:
 
     `cut_after` and `reload_after` happen once, after that many lines were carried out; `cut_before` when the line of
     that number arrives, before it is carried out. A line that contains `reject` is refused in the OS's own words.
-    `delay` is in seconds for each line, `notice_after` prints a message for all users in the middle of the work,
-    `rename_after` changes the host name. Of a burst of input only `input_limit` bytes are kept. `banner` is shown at
-    login.
+    `delay` is in seconds for each line from then on, `notice_after` prints a message for all users in the middle,
+    `rename_after` changes the host name. Of the first longer burst of input only `input_limit` bytes are kept. `banner`
+    is shown at login.
     """
 
     cut_after: int | None = None

@@ -218,8 +218,9 @@ class JunosShell(Shell):
             case ["confirmed", *minutes] if not minutes or minutes[0].isdecimal():
                 number = int(minutes[0]) if minutes else 10
                 before = self.device.running.copy()
-                self._install(candidate)
-                self.device.start_timer(number, before)
+                self.device.install(candidate.copy())
+                self.start_point = candidate.text()
+                self.device.start_timer(number, before)  # until it is confirmed, a reboot goes back too
                 return (
                     f"commit confirmed will be automatically rolled back in {number} minutes unless confirmed\n"
                     f"commit complete\n\n# commit confirmed will be rolled back in {number} minutes"

@@ -34,6 +34,7 @@ class TwinServer:
         self.thread = threading.Thread(target=self._run, name="twins", daemon=True)
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self._servers: list[asyncssh.SSHAcceptor] = []
+        self._connections: set[asyncssh.SSHServerConnection] = set()
 
     @property
     def host_key(self) -> str:
@@ -86,7 +87,7 @@ class TwinServer:
             server = await asyncssh.listen(
                 self.address,
                 self.ports.get(device.name, 0),
-                server_factory=lambda device=device: _Login(device),
+                server_factory=lambda device=device: _Login(device, self._connections),
                 server_host_keys=[self._key],
                 line_editor=False,
                 encoding=None,
@@ -100,6 +101,9 @@ class TwinServer:
             device.confirm()
             for shell in list(device.shells):
                 shell.drop()
+        for connection in list(self._connections):
+            connection.abort()
+            await connection.wait_closed()
         for server in self._servers:
             server.close()
         for server in self._servers:
@@ -109,18 +113,28 @@ class TwinServer:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        for _ in range(3):  # transports close themselves in the next rounds of the loop
+            await asyncio.sleep(0)
 
 
 class _Login(asyncssh.SSHServer):
     """Who may come in."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, connections: set[asyncssh.SSHServerConnection]) -> None:
         self.device = device
         self.connection: asyncssh.SSHServerConnection | None = None
+        self.connections = connections
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """See asyncssh."""
         self.connection = conn
+        self.connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncssh."""
+        del exc
+        if self.connection is not None:
+            self.connections.discard(self.connection)
 
     def begin_auth(self, username: str) -> bool:
         """See asyncssh."""
@@ -184,8 +198,10 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
     def data_received(self, data: bytes, datatype: Any) -> None:
         """Input, as much as the device has room for."""
         del datatype
-        limit = self.device.faults.input_limit
-        self.waiting.extend(data[:limit].decode("utf-8", "replace"))
+        faults = self.device.faults
+        if faults.input_limit is not None and len(data) > faults.input_limit:
+            data, faults.input_limit = data[: faults.input_limit], None
+        self.waiting.extend(data.decode("utf-8", "replace"))
         if not self.busy:
             self._work()
 
@@ -207,7 +223,7 @@ class _Terminal(asyncssh.SSHServerSession[bytes]):
                 if not (char == "\n" and self.was_return):
                     line, self.typed = self.typed, ""
                     shell.line(line)
-                    if self.device.faults.delay and line:
+                    if self.device.faults.delay and self.device.counted and line:
                         self.was_return = char == "\r"
                         self._later()
                         return
