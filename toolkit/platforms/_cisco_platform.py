@@ -1,0 +1,245 @@
+"""What IOS, EOS and NX-OS have in common as platforms: states, candidates, changes. Each one's file says the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from difflib import unified_diff
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from toolkit.errors import ConfigError, Place, PolicyError
+from toolkit.net import Direction
+from toolkit.platforms._cisco_change import Change, both, others, ours
+from toolkit.platforms._cisco_dialect import Dialect, write_config
+from toolkit.platforms._cisco_eval import View
+from toolkit.platforms._cisco_model import Config
+from toolkit.platforms._cisco_names import interface_key
+from toolkit.platforms._cisco_render import render_own
+from toolkit.platforms._cisco_text import Reader
+from toolkit.platforms._cisco_whole import whole_config
+from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet
+from toolkit.topology import Ownership
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from toolkit.net import Packet
+    from toolkit.packets import PacketSet, Space
+    from toolkit.platforms.base import ConnState, Decision, DeviceContext, FilterState, NextHop, RouteQuery
+    from toolkit.policy import DevicePolicy
+
+CONFIRM_MINUTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CiscoState:
+    """A device's lists, for one device. None of these systems tracks connections, so states are all the same."""
+
+    context: DeviceContext
+    dialect: Dialect
+    config: Config
+
+    def permitted(self, space: Space, interface: str, state: ConnState) -> PacketSet:  # noqa: ARG002 - stateless
+        """See `FilterState`."""
+        return View(self.config, self.dialect, self.context, interface).permitted(space)
+
+    def decide(self, interface: str, packet: Packet, state: ConnState) -> Decision:  # noqa: ARG002 - stateless
+        """See `FilterState`."""
+        return View(self.config, self.dialect, self.context, interface).decide(packet)
+
+    def fingerprint(self) -> str:
+        """See `FilterState`: the lists that are bound, the groups that they use, and what is ours; no remarks."""
+        mine = ours(self.config, self.context.prefix)
+        wanted = {bound.acl for bound in self.config.bindings.values()} | set(mine.acls)
+        lines = [f"fragments by address: {self.dialect.fragments_by_address}"]
+        groups = dict(mine.groups)
+        for name in sorted(wanted):
+            acl = self.config.acls[name]
+            groups |= self.config.used(acl)
+            lines += [f"list {name} {acl.standard}", *(entry.text for entry in acl.entries)]
+        for name in sorted(groups):
+            lines += [f"group {groups[name].kind} {name}", *groups[name].lines]
+        for (interface, direction), bound in sorted(self.config.bindings.items()):
+            lines.append(f"{interface} {direction.value} {bound.acl} {bound.port}")
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def owned(self) -> CiscoState | None:
+        """See `FilterState`."""
+        mine = ours(self.config, self.context.prefix)
+        return replace(self, config=mine) if mine.acls or mine.groups or mine.bindings else None
+
+    def without_owned(self) -> CiscoState:
+        """See `FilterState`."""
+        return replace(self, config=others(self.config, self.context.prefix))
+
+    def text(self) -> str:
+        """See `FilterState`."""
+        one = self.config
+        ordered = Config(
+            dict(sorted(one.acls.items())), dict(sorted(one.groups.items())), dict(sorted(one.bindings.items()))
+        )
+        return write_config(self.dialect, ordered, spelling(self.context))
+
+    def entries(self) -> int:
+        """Entries of all lists that are bound, groups written out, as the hardware counts them."""
+        total = 0
+        for bound in self.config.bindings.values():
+            for entry in self.config.acls[bound.acl].entries:
+                ends = [len(self.config.addresses(side)) for side in (entry.source, entry.destination)]
+                ports = sum(len(one.sports) * len(one.dports) for one in self.config.matches(entry))
+                total += ends[0] * ends[1] * ports
+        return total
+
+
+def spelling(context: DeviceContext) -> dict[str, str]:
+    """How the inventory spells the interfaces of a device."""
+    return {interface_key(name): name for name in context.interfaces}
+
+
+class CiscoPlatform:
+    """A platform with a Cisco-like command line; see `toolkit.platforms.base.Platform`."""
+
+    name: ClassVar[str]
+    transport: ClassVar[Literal["exec", "cli"]] = "cli"
+    netmiko_driver: ClassVar[str]
+    block_size: ClassVar[int]
+    capabilities: ClassVar[Capabilities]
+    show_commands: ClassVar[tuple[str, ...]] = ("show running-config",)
+    load_command: ClassVar[str] = ""
+    failure_indicators: ClassVar[tuple[str, ...]]
+    dialect: ClassVar[Dialect]
+    saving: ClassVar[str] = "write memory"
+    last_line: ClassVar[str] = "end"  # of a running configuration that is complete; empty where it has none
+
+    def empty(self, context: DeviceContext) -> CiscoState:
+        """A device without any list."""
+        return CiscoState(context, self.dialect, Config())
+
+    def parse_config(self, text: str, file: str, context: DeviceContext, before: FilterState) -> CiscoState:
+        """The state after the lines of a text on a device in the state `before`."""
+        state = CiscoState(context, self.dialect, Reader(self.dialect, file, self._config(before)).run(text))
+        self._check_ports(state, file)
+        return state
+
+    def parse_running(self, outputs: Mapping[str, str], context: DeviceContext) -> CiscoState:
+        """The state that `show running-config` reports."""
+        command = self.show_commands[0]
+        text, file = outputs[command], f"{context.device}: {command}"
+        if not text.strip() or (self.last_line and self.last_line not in map(str.rstrip, text.splitlines())):
+            raise ConfigError(f"it is not complete: no line {self.last_line!r} ends it", place=Place(file))
+        return self.parse_config(text, file, context, self.empty(context))
+
+    def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
+        """Our lists and where they are bound; refused where that would not do what the policy asks."""
+        if policy.ownership is not Ownership.OWN:
+            raise PolicyError(f"{policy.device}: mode {policy.ownership.value} is not known to {self.name}; use own")
+        now = CiscoState(running.context, self.dialect, self._config(running))
+        foreign = now.without_owned()
+        mine = render_own(policy, now.context, self.dialect, foreign.config)
+        self._check_capacity(replace(now, config=both(foreign.config, mine)), 0)
+        text = whole_config(self.dialect, mine, now.context)
+        bindings = {
+            acl.interface: (mine.bindings[interface_key(acl.interface), acl.direction].acl,) for acl in policy.acls
+        }
+        return CandidateConfig(policy.device, self.name, text, tuple(mine.acls), bindings)
+
+    def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
+        """What to type; nothing where the device has it already."""
+        now = CiscoState(running.context, self.dialect, self._config(running))
+        goal = self.parse_config(candidate.text, f"{candidate.device}.cfg", now.context, now.without_owned())
+        lines = self._lines(goal, now)
+        if not lines:
+            return ChangeSet(candidate.device, "", "", {}, "")
+        self._check_capacity(goal, now.entries() if now.owned() else 0)
+        before, after = (_shown(state) for state in (now, goal))
+        diff = "".join(
+            unified_diff(
+                before.splitlines(keepends=True),
+                after.splitlines(keepends=True),
+                f"{candidate.device} running",
+                f"{candidate.device} candidate",
+            )
+        )
+        apply, confirm = self.wrap(lines, now, timed=True)
+        return ChangeSet(
+            candidate.device, apply, self.restore(now, goal), {}, diff, confirm=confirm, save=f"{self.saving}\n"
+        )
+
+    def restore(self, target: FilterState, running: FilterState) -> str:
+        """Lines that make what is ours as it is in `target`."""
+        goal = CiscoState(target.context, self.dialect, self._config(target))
+        now = CiscoState(running.context, self.dialect, self._config(running))
+        lines = self._lines(goal, now)
+        return self.wrap(lines, now, timed=False)[0] if lines else ""
+
+    def startup(self, state: FilterState) -> Mapping[str, str | None]:  # noqa: ARG002 - the device saves itself
+        """No file: what runs is saved by the device (`ChangeSet.save`)."""
+        return {}
+
+    def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
+        """See `Platform`: the commands, one a line."""
+        raise NotImplementedError
+
+    def read_routes(
+        self, queries: Sequence[RouteQuery], output: str, errors: str, device: str
+    ) -> tuple[frozenset[NextHop], ...]:
+        """See `Platform`."""
+        raise NotImplementedError
+
+    def wrap(self, lines: Sequence[str], now: CiscoState, *, timed: bool) -> tuple[str, str]:
+        """(lines with what opens and closes them, lines that confirm them); `timed` where the system can undo them."""
+        raise NotImplementedError
+
+    def _lines(self, goal: CiscoState, now: CiscoState) -> list[str]:
+        return list(Change(goal.config, now.config, now.context.prefix, self.dialect, spelling(now.context)).lines())
+
+    def _config(self, state: FilterState) -> Config:
+        if not isinstance(state, CiscoState) or state.dialect is not self.dialect:
+            raise TypeError(f"{type(state).__name__} is no state of {self.name}")
+        return state.config
+
+    def _check_ports(self, state: CiscoState, file: str) -> None:
+        """Refuse a list bound in a way that the system does not enforce there."""
+        names = spelling(state.context)
+        for (interface, direction), bound in state.config.bindings.items():
+            if interface not in names:
+                continue
+            switched = state.context.node.interfaces[names[interface]].bridge is not None
+            if switched and direction is Direction.OUT:
+                message = (
+                    f"{interface}: list {bound.acl} is bound outwards to a layer-2 port, which filters inwards only"
+                )
+                raise ConfigError(message, place=Place(file))
+            if self.dialect.port_lists and bound.port is not switched:
+                right = "ip port access-group" if switched else "ip access-group"
+                raise ConfigError(
+                    f"{interface}: list {bound.acl} does not filter there; the inventory's interface takes {right!r}",
+                    place=Place(file),
+                )
+
+    def _check_capacity(self, state: CiscoState, old: int) -> None:
+        """Refuse what does not fit; while a change is made, the old entries and the new ones are there together."""
+        limit = state.context.node.filter.capacity
+        if limit is None:
+            return
+        new = state.entries()
+        if new + old > limit:
+            raise PolicyError(
+                f"{state.context.device}: {new} entries{f' beside the {old} of today' if old else ''} do not fit into "
+                f"its capacity of {limit} (filter.capacity)"
+            )
+
+
+def _shown(state: CiscoState) -> str:
+    owned = state.owned()
+    return owned.text() if owned is not None else ""
+
+
+def session(prefix: str, lines: Sequence[str]) -> str:
+    """Name of a configuration session, after what is done in it."""
+    return f"{prefix}-{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:8]}"
+
+
+def text_of(*lines: str) -> str:
+    """Lines as a text."""
+    return "".join(f"{line}\n" for line in lines)
