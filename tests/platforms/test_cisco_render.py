@@ -22,7 +22,7 @@ from toolkit.render.work import Work
 from toolkit.site import Enforcement
 from toolkit.topology import Kind
 
-GOLDENS = Path(__file__).parent / "goldens"
+GOLDENS = Path(__file__).parent / "golden"
 EACH = pytest.mark.parametrize("name", NAMES)
 NODES = ("10.0.1.11/32", "10.0.1.12/32", "10.0.1.13/32")
 PEERS = ("10.0.2.11/32", "10.0.2.12/32", "10.0.2.16/28")
