@@ -53,11 +53,8 @@ def existing_of(policy: DevicePolicy, context: DeviceContext, foreign: Ruleset) 
     found = {}
     for acl in policy.acls:
         permits = [Permit(space.union(ace.boxes()), _shown(ace), ace.requirements) for ace in permits_of(acl)]
-        listed = beyond
-        for permit in permits:
-            listed = listed | permit.packets
         view = View(foreign, context, acl.interface, ConnState.NEW)
-        entries, default = _Lister(view, foreign.tables[key], chain).read(key, listed)
+        entries, default = _Lister(view, foreign.tables[key], chain, space).read(key)
         try:
             found[acl.interface] = plan_extension(entries, default, permits, beyond, overrides)
         except PolicyError as caught:
@@ -101,56 +98,48 @@ def _denies_all_ipv4(rule: Rule) -> bool:
 
 
 class _Lister:
-    """Writes a base chain out as a list, for the packets that enter by one interface."""
+    """Writes a base chain out as a list of which the first match decides, for packets that enter by one interface."""
 
-    def __init__(self, view: View, chains: Mapping[str, Chain], base: Chain) -> None:
+    def __init__(self, view: View, chains: Mapping[str, Chain], base: Chain, space: Space) -> None:
         self.view = view
         self.chains = chains
         self.base = base
+        self.space = space
         self.last = default_rule(base)
         self.entries: list[Entry] = []
 
-    def read(self, key: TableKey, packets: PacketSet) -> tuple[list[Entry], Entry]:
-        """(entries, what decides the rest); only these packets are followed."""
-        assert self.base.base is not None  # noqa: S101 - a base chain
-        full, end = packets.space.full, len(self.base.rules)
+    def read(self, key: TableKey) -> tuple[list[Entry], Entry]:
+        """(entries, what decides the rest)."""
+        end = len(self.base.rules)
         if (key, self.base) not in self.view.bases():
-            return [], Entry(full, Action.PERMIT, ("not filtered here",), end, default=True)
-        self._chain(self.base, packets, None)
-        return self.entries, self._policy(full, end)
+            return [], Entry(self.space.full, Action.PERMIT, ("not filtered here",), end, default=True)
+        self._chain(self.base, self.space.full, None)
+        return self.entries, self._policy(self.space.full, end)
 
     def _policy(self, packets: PacketSet, slot: int) -> Entry:
         policy = self.base.base.policy if self.base.base else ""
         action = Action.PERMIT if policy == "accept" else Action.DENY
         return Entry(packets, action, (f"policy {policy}",), slot, f"chain {self.base.name}", default=True)
 
-    def _chain(self, chain: Chain, packets: PacketSet, slot: int | None) -> PacketSet:
-        """Read a chain, of the base chain itself with `slot` None; returns what goes on behind it."""
-        returned = packets.space.empty
+    def _chain(self, chain: Chain, packets: PacketSet, slot: int | None) -> None:
+        """Read a chain that some packets are sent through; `slot` is None for the base chain itself.
+
+        Packets that an earlier entry has decided may be among them: they do not come this far.
+        """
         for number, rule in enumerate(chain.rules):
             at = number if slot is None else slot
-            matched = packets & packets.space.union(self.view.boxes(rule))
+            matched = packets & self.space.union(self.view.boxes(rule))
             if rule.verdict in ("jump", "goto"):
-                target = self.chains[rule.target]
-                behind = self._chain(target, matched, at)
-                packets = packets - matched
-                if rule.verdict == "jump":
-                    packets = packets | behind
-                    continue
-            elif rule.verdict == "return":
-                behind = matched
-                packets = packets - matched
-            else:
+                self._chain(self.chains[rule.target], matched, at)
+            elif rule.verdict != "return":
                 action = {"accept": Action.PERMIT, "": None}.get(rule.verdict, Action.DENY)
                 place = rule.place if slot is None else f"chain {chain.name}, {rule.place}"
                 self.entries.append(Entry(matched, action, rule_names(rule), at, place, rule is self.last))
-                packets = packets - matched if rule.verdict else packets
-                continue
-            if slot is None:
-                self.entries.append(self._policy(behind, at))  # the base chain ends here for them
-            else:
-                returned = returned | behind
-        return packets | returned
+            if rule.verdict in ("goto", "return"):
+                if slot is None:
+                    self.entries.append(self._policy(matched, at))  # the base chain ends here for them
+                else:
+                    packets = packets - matched  # they go on behind the rule that led here
 
 
 def _shown(ace: Ace) -> str:
