@@ -259,14 +259,15 @@ def test_insert_moves_a_term():
 
 
 # ---- routes ------------------------------------------------------------------------------------
-ROUTES = """
+FOUR = """
 inet.0: 12 destinations, 12 routes (12 active, 0 holddown, 0 hidden)
 + = Active Route, - = Last Active, * = Both
 
 10.0.4.0/22        *[Static/5] 1w2d 03:04:05
                     >  to 10.0.2.254 via ge-0/0/1.0
                        to 10.0.3.254 via ge-0/0/2.30
-
+"""
+ONE = """
 inet.0: 12 destinations, 12 routes (12 active, 0 holddown, 0 hidden)
 + = Active Route, - = Last Active, * = Both
 
@@ -279,12 +280,18 @@ def queries(*targets):
     return [RouteQuery(IPv4Address(one), IPv4Address("10.0.2.7"), "ge-0/0/1") for one in targets]
 
 
+def answers(asked, *outputs):
+    """What a session hands over: each command's line, then its output."""
+    command, text = PLATFORM.ask_routes(asked)
+    assert text == ""
+    both = zip(command.splitlines(), outputs, strict=True)
+    return PLATFORM.read_routes(asked, "".join(f"{line}\n{output}\n" for line, output in both), "", "dev1")
+
+
 def test_routes_are_read_with_all_their_next_hops():
     asked = queries("10.0.4.9", "192.0.2.1", "10.0.1.5")
-    command, text = PLATFORM.ask_routes(asked)
-    assert command.splitlines()[0] == "show route table inet.0 10.0.4.9 active-path"
-    assert text == ""
-    assert PLATFORM.read_routes(asked, ROUTES, "", "dev1") == (
+    assert PLATFORM.ask_routes(asked)[0].splitlines()[0] == "show route table inet.0 10.0.4.9 active-path"
+    assert answers(asked, FOUR, "\n", ONE) == (
         frozenset({NextHop("ge-0/0/1", IPv4Address("10.0.2.254")), NextHop("ge-0/0/2.30", IPv4Address("10.0.3.254"))}),
         frozenset(),
         frozenset({NextHop("ge-0/0/0", None)}),
@@ -294,18 +301,28 @@ def test_routes_are_read_with_all_their_next_hops():
 @pytest.mark.parametrize(
     ("asked", "output"),
     [
-        (queries("10.0.1.5"), ROUTES),
-        (queries("10.0.4.9", "10.0.1.5"), ROUTES + "error: x\n"),
-        (queries("10.0.4.9", "10.0.1.5"), ROUTES.replace("inet.0:", "vrf.inet.0:", 1)),
-        (queries("10.0.4.9", "10.0.1.5"), ROUTES.replace("to 10.0.2.254", "indirect 10.0.2.254")),
+        (queries("10.0.1.5"), FOUR),
+        (queries("10.0.1.5"), ONE + FOUR),
+        (queries("10.0.1.5"), ONE + "error: x\n"),
+        (queries("10.0.1.5"), ONE.replace("inet.0:", "vrf.inet.0:", 1)),
+        (queries("10.0.4.9"), FOUR.replace("to 10.0.2.254", "indirect 10.0.2.254")),
     ],
 )
 def test_routes_that_are_not_understood_are_refused(asked, output):
     with pytest.raises(ConfigError, match="dev1"):
-        PLATFORM.read_routes(asked, output, "", "dev1")
+        answers(asked, output)
+
+
+def test_an_answer_without_its_command_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"dev1: it did not answer to 'show route table inet\.0 10\.0\.1\.5 active-path'"
+    ):
+        PLATFORM.read_routes(queries("10.0.1.5"), "", "", "dev1")
+    with pytest.raises(ConfigError, match="dev1: its answer is not understood"):
+        PLATFORM.read_routes(queries("10.0.1.5"), ONE, "", "dev1")
 
 
 def test_its_own_address_and_a_discard_route_lead_nowhere():
     for what in ("Local via ge-0/0/0.0", "Discard"):
         text = f"\n10.0.1.1/32  *[Local/0] 1w2d 03:04:05\n    {what}\n"
-        assert PLATFORM.read_routes(queries("10.0.1.1"), text, "", "dev1") == (frozenset(),)
+        assert answers(queries("10.0.1.1"), text) == (frozenset(),)

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import ConfigError, Place
+from toolkit.platforms._answers import by_command
 from toolkit.platforms.base import NextHop
 
 if TYPE_CHECKING:
@@ -21,32 +22,29 @@ LEG: Final = re.compile(r">?\s*(?:to ([\d.]+) )?via ([^\s,]+)(?:, .*)?")
 KEPT: Final = re.compile(r"(Local via \S+|Reject|Discard|Receive|MultiRecv)", re.IGNORECASE)
 
 
+def _commands(queries: Sequence[RouteQuery]) -> list[str]:
+    return [f"show route table inet.0 {one.destination} active-path" for one in queries]
+
+
 def ask(queries: Sequence[RouteQuery]) -> tuple[str, str]:
     """One command for each destination, a line each."""
-    return "".join(f"show route table inet.0 {one.destination} active-path\n" for one in queries), ""
+    return "".join(f"{command}\n" for command in _commands(queries)), ""
 
 
 def read(queries: Sequence[RouteQuery], output: str, device: str) -> tuple[frozenset[NextHop], ...]:
     """The answers, in the order of the questions; none where the device would not forward.
 
-    A destination without a route is answered with nothing at all; the prefix of the next answer tells which
-    question it belongs to.
-
     Raises:
-        ConfigError: a line is not understood, or an answer belongs to no question.
+        ConfigError: a line is not understood, or an answer is about something else.
     """
-    answers = list(_routes(output, device))
     units = any(one.interface.endswith(".0") for one in queries)
     found: list[frozenset[NextHop]] = []
-    for query in queries:
-        if answers and query.destination in answers[0][0]:
-            _, legs = answers.pop(0)
-            found.append(frozenset(NextHop(_name(name, units=units), via) for name, via in legs))
-        else:
-            found.append(frozenset())
-    if answers:
-        message = f"its answer about {answers[0][0]} belongs to no question about routes"
-        raise ConfigError(message, place=Place(device))
+    for query, answer in zip(queries, by_command(_commands(queries), output, device), strict=True):
+        routes = list(_routes(answer, device))
+        if len(routes) > 1 or any(query.destination not in prefix for prefix, _ in routes):
+            raise ConfigError(f"its answer about {query.destination} is not understood", place=Place(device))
+        legs = [leg for _, legs in routes for leg in legs]
+        found.append(frozenset(NextHop(_name(name, units=units), via) for name, via in legs))
     return tuple(found)
 
 

@@ -83,12 +83,13 @@ class JuniperJunos:
         """Filters of ours; refused where somebody's filter stands, or where more is asked than the device holds."""
         now = _junos(running)
         candidate = render(policy, now)
-        goal = self.parse_config(candidate.text, f"{policy.device}.cfg", now.context, now.without_owned())
         capacity = now.context.node.filter.capacity
-        needed = _entries(now) + _entries(goal)
-        if capacity is not None and needed > capacity:
-            message = f"{policy.device}: {needed} entries, old and new together, but it holds {capacity}"
-            raise PolicyError(message)
+        if capacity is not None:
+            goal = self.parse_config(candidate.text, f"{policy.device}.cfg", now.context, now.without_owned())
+            needed = _entries(now) + _entries(goal)
+            if needed > capacity:
+                message = f"{policy.device}: {needed} entries, old and new together, but it holds {capacity}"
+                raise PolicyError(message)
         return candidate
 
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:

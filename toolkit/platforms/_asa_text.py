@@ -1,0 +1,271 @@
+"""An ASA's running configuration as a value: interfaces with their levels, objects, lists, and where they are bound.
+
+Commands that do not filter are known by their heads; every other one is read, or is an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from toolkit.errors import ConfigError, Place
+from toolkit.platforms._asa_names import IGNORED, INTERFACE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Words = tuple[str, ...]
+GLOBAL: Final = ("", "global")
+MOST: Final = 100  # the highest security level
+OBJECTS: Final = ("object", "object-group")
+
+
+class Line(NamedTuple):
+    """Words with the place where they were read."""
+
+    words: Words
+    place: Place
+
+
+class Level(NamedTuple):
+    """An interface that has a name: its hardware, its security level, whether it speaks IPv6, and where it stands."""
+
+    hardware: str
+    level: int
+    ipv6: bool = False
+    unfit: str = ""  # what makes it no ordinary routed interface
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What decides packets. `bound` maps (nameif, `in` or `out`), or `GLOBAL`, to a list's name and the place.
+
+    `objects` maps (head, name) such as (`object-group network`, `WEB`) to the lines below it. `icmp` tells whether
+    ICMP is inspected, so that an answer is part of a connection.
+    """
+
+    interfaces: dict[str, Level] = field(default_factory=dict)
+    objects: dict[tuple[str, str], tuple[Line, ...]] = field(default_factory=dict)
+    lists: dict[str, tuple[Line, ...]] = field(default_factory=dict)
+    bound: dict[tuple[str, str], tuple[str, Place]] = field(default_factory=dict)
+    inter: bool = False
+    intra: bool = False
+    icmp: bool = False
+
+
+def apply_script(text: str, file: str, before: Config) -> Config:
+    """The configuration after lines as an ASA shows or takes them, on top of another.
+
+    Raises:
+        ConfigError: a line is not understood.
+    """
+    reader = _Reader(before)
+    for head, body in _blocks(text, file):
+        reader.take(head, body)
+    return reader.result()
+
+
+def _blocks(text: str, file: str) -> Iterator[tuple[Line, tuple[Line, ...]]]:
+    """Each command with the indented lines below it; deeper lines belong to the same command."""
+    head: Line | None = None
+    body: list[Line] = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        if not raw.strip():
+            continue
+        line = Line(tuple(raw.split()), Place(file, number))
+        if raw[0].isspace() and head is not None:
+            body.append(line)
+            continue
+        if head is not None:
+            yield head, tuple(body)
+        head, body = line, []
+    if head is not None:
+        yield head, tuple(body)
+
+
+class _Reader:
+    """A configuration that takes one command after the other."""
+
+    def __init__(self, before: Config) -> None:
+        self.before = before
+        self.interfaces = dict(before.interfaces)
+        self.objects = dict(before.objects)
+        self.lists = {name: list(lines) for name, lines in before.lists.items()}
+        self.bound = dict(before.bound)
+        self.flags = {"inter-interface": before.inter, "intra-interface": before.intra}
+        self.icmp = before.icmp
+        self.inspecting: set[str] = set()
+        self.known: dict[str, set[Words]] = {}  # entries of each list that was added to
+        self.handlers = {
+            "access-group": self._group,
+            "access-list": self._list,
+            "clear": self._clear,
+            "interface": self._interface,
+            "ip": self._ip,
+            "nat": self._nat,
+            "no": self._no,
+            "object": self._object,
+            "object-group": self._object,
+            "policy-map": self._policy_map,
+            "same-security-traffic": self._same_security,
+            "service-policy": self._service_policy,
+        }
+
+    def result(self) -> Config:
+        """What was read."""
+        lists = {name: tuple(lines) for name, lines in self.lists.items()}
+        flags = self.flags
+        return replace(
+            self.before,
+            interfaces=self.interfaces,
+            objects=self.objects,
+            lists=lists,
+            bound=self.bound,
+            inter=flags["inter-interface"],
+            intra=flags["intra-interface"],
+            icmp=self.icmp,
+        )
+
+    def take(self, head: Line, body: tuple[Line, ...]) -> None:
+        """Take one command.
+
+        Raises:
+            ConfigError: it is not understood.
+        """
+        word = head.words[0]
+        if word in self.handlers:
+            self.handlers[word](head, body)
+        elif word.partition(":")[0] not in IGNORED and word[0] not in ":!":
+            raise _unclear(head, "is not known")
+
+    def _list(self, head: Line, _: tuple[Line, ...]) -> None:
+        words = head.words
+        if words[1:2] and words[1] in ("deny-flow-max", "alert-interval"):
+            return
+        name, rest = words[1:2], words[2:]
+        at = None
+        if rest[:1] == ("line",) and len(rest) > 2 and rest[1].isdecimal():  # noqa: PLR2004 - the entry itself
+            at, rest = int(rest[1]) - 1, rest[2:]
+        if not name or len(rest) < 2:  # noqa: PLR2004 - a kind and an entry
+            raise _unclear(head, "is no list entry")
+        lines = self.lists.setdefault(name[0], [])
+        known = self.known.get(name[0])
+        if known is None:
+            known = self.known[name[0]] = {line.words for line in lines}
+        if rest[0] == "remark" or rest not in known:  # the device takes an entry once
+            known.add(rest)
+            lines.insert(len(lines) if at is None else at, Line(rest, head.place))
+
+    def _group(self, head: Line, _: tuple[Line, ...]) -> None:
+        key = _bind_point(head)
+        if key is not None:
+            self.bound[key] = head.words[1], head.place
+
+    def _clear(self, head: Line, _: tuple[Line, ...]) -> None:
+        if head.words[1:3] != ("configure", "access-list") or len(head.words) != 4:  # noqa: PLR2004 - and a name
+            raise _unclear(head, "is not understood")
+        self.lists.pop(head.words[3], None)
+        self.known.pop(head.words[3], None)
+        self.bound = {key: value for key, value in self.bound.items() if value[0] != head.words[3]}
+
+    def _no(self, head: Line, _: tuple[Line, ...]) -> None:
+        inner = Line(head.words[1:], head.place)
+        word = inner.words[0] if inner.words else ""
+        if word == "access-group":
+            key = _bind_point(inner)
+            if key is not None:
+                self.bound.pop(key, None)
+        elif word == "access-list" and len(inner.words) > 3:  # noqa: PLR2004 - a name and an entry
+            lines = self.lists.get(inner.words[1], [])
+            self.known.pop(inner.words[1], None)
+            self.lists[inner.words[1]] = [one for one in lines if one.words != inner.words[2:]]
+        elif word in OBJECTS and len(inner.words) > 2:  # noqa: PLR2004 - a kind and a name
+            self.objects.pop((" ".join(inner.words[:2]), inner.words[2]), None)
+        elif word == "same-security-traffic":
+            self._same_security(inner, (), on=False)
+        elif word in self.handlers or word not in IGNORED:
+            raise _unclear(head, "is not understood")
+
+    def _object(self, head: Line, body: tuple[Line, ...]) -> None:
+        words = head.words
+        if len(words) < 3:  # noqa: PLR2004 - a kind and a name
+            raise _unclear(head, "has no name")
+        key = (" ".join(words[:2]), words[2])
+        nats = [line for line in body if line.words[0] == "nat"]
+        for line in nats:
+            self._nat(line, ())
+        # Services for one transport carry it behind the name.
+        typed = (Line(("transport", *words[3:]), head.place),) if words[3:] else ()
+        kept = list(self.objects.get(key, typed)) if words[0] == "object-group" else list(typed)
+        for line in body:
+            if line.words[0] == "no":
+                kept = [one for one in kept if one.words != line.words[1:]]
+            elif line.words[0] not in ("nat", "description") and all(one.words != line.words for one in kept):
+                kept.append(line)
+        if kept or not nats:
+            self.objects[key] = tuple(kept)
+
+    def _nat(self, head: Line, _: tuple[Line, ...]) -> None:
+        """Sources that are translated on their way out leave the addresses that a list sees; others do not."""
+        if "dynamic" not in head.words or "destination" in head.words:
+            message = "is not understood: it translates destinations, so a list's addresses are not those of packets"
+            raise _unclear(head, message)
+
+    def _interface(self, head: Line, body: tuple[Line, ...]) -> None:
+        name, level, ipv6, unfit = "", None, False, ""
+        for line in body:
+            word = line.words[0]
+            if word == "nameif" and len(line.words) == 2:  # noqa: PLR2004
+                name = line.words[1]
+            elif word == "security-level":
+                level = _level(line)
+            elif word == "ipv6":
+                ipv6 = True
+            elif word in ("management-only", "bridge-group", "zone-member"):
+                unfit = word
+            elif word not in INTERFACE:
+                raise _unclear(line, "below an interface is not understood")
+        if name:
+            default = MOST if name == "inside" else 0
+            self.interfaces[name] = Level(head.words[1], default if level is None else level, ipv6, unfit)
+
+    def _ip(self, head: Line, _: tuple[Line, ...]) -> None:
+        """Pools are for tunnels; a check of the reverse path drops packets."""
+        if head.words[1:2] not in (("local",), ("audit",)):
+            raise _unclear(head, "is not understood")
+
+    def _policy_map(self, head: Line, body: tuple[Line, ...]) -> None:
+        if any(line.words == ("inspect", "icmp") for line in body):
+            self.inspecting.add(head.words[-1])
+
+    def _service_policy(self, head: Line, _: tuple[Line, ...]) -> None:
+        if head.words[2:3] == ("global",) and head.words[1] in self.inspecting:
+            self.icmp = True
+
+    def _same_security(self, head: Line, _: tuple[Line, ...], *, on: bool = True) -> None:
+        if len(head.words) != 3 or head.words[1] != "permit" or head.words[2] not in self.flags:  # noqa: PLR2004
+            raise _unclear(head, "is not understood")
+        self.flags[head.words[2]] = on
+
+
+def _bind_point(head: Line) -> tuple[str, str] | None:
+    """Where an access-group binds; None for what the device itself receives."""
+    rest = head.words[2:]
+    if rest == ("global",):
+        return GLOBAL
+    if len(rest) == 4 and rest[1] == "interface" and rest[3] == "control-plane":  # noqa: PLR2004
+        return None
+    if len(rest) != 3 or rest[0] not in ("in", "out") or rest[1] != "interface":  # noqa: PLR2004
+        raise _unclear(head, "is not understood")
+    return rest[2], rest[0]
+
+
+def _level(line: Line) -> int:
+    text = line.words[1] if len(line.words) == 2 else ""  # noqa: PLR2004
+    if not text.isdecimal() or int(text) > MOST:
+        raise _unclear(line, "is no security level")
+    return int(text)
+
+
+def _unclear(line: Line, what: str) -> ConfigError:
+    return ConfigError(f"{' '.join(line.words)[:80]!r} {what}", place=line.place)
