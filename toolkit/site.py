@@ -83,6 +83,7 @@ class LabSettings(FileModel):
     extra_ports: tuple[str, ...] = ()  # "tcp/25", "udp/53": existing services that must keep their verdict
     random_ports: Annotated[int, Field(ge=0, le=50)] = 4
     images: dict[str, LabImage] = Field(default_factory=dict[str, LabImage])  # device -> its image in the lab
+    sample: Annotated[int, Field(ge=100)] | None = None  # of a large matrix, so many cells, half of them required
 
 
 def _link_end(text: str) -> str:

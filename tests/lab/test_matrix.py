@@ -19,6 +19,7 @@ from toolkit.lab.matrix import (
     judge,
     measure,
     parse_service,
+    pick,
     pick_ports,
     who_is_wrong,
 )
@@ -195,3 +196,17 @@ def _whole(lab):
         mute = [replace(one, one_way=False) for one in probes if one.port == 8472 and one.destination == "b"]
         unanswered = measure(mute, lab.hosts, lab.devices, arrivals=listening, patience=0.3)
         assert {(one.live, one.evidence) for one in unanswered} == {(DUNNO, "arrived, but was not answered")}
+
+
+def test_a_sample_has_both_kinds_in_order_and_is_always_the_same():
+    probes = build_matrix(ADDRESS, TARGETS, [("tcp", port) for port in range(100, 200)], seed=1)
+    required = lambda probe: probe.port < 120
+    few = pick(probes, required, 100, seed=3)
+    assert few == pick(probes, required, 100, seed=3) != pick(probes, required, 100, seed=4)
+    assert (len(few), sum(map(required, few))) == (100, 50)
+    assert [probes.index(one) for one in few] == sorted(probes.index(one) for one in few)
+    assert pick(probes, lambda probe: False, 100, seed=3) == tuple(
+        one for one in probes if one in set(pick(probes, lambda probe: False, 100, seed=3))
+    )
+    assert len(pick(probes, lambda probe: probe.port == 100, 100, seed=3)) == 50 + 6
+    assert set(pick(probes, required, 10_000, seed=3)) == set(probes)

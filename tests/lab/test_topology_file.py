@@ -167,3 +167,9 @@ def test_another_file_is_refused_with_its_name(tmp_path, text):
 def test_a_missing_file_is_refused_with_its_name(tmp_path):
     with pytest.raises(LabError, match=r"none\.clab\.yml"):
         read(tmp_path / "none.clab.yml")
+
+
+def test_the_labs_own_address_is_no_devices(spoiled, tmp_path):
+    folder = spoiled("hosts.yaml", "hostname: 172.31.250.11", "hostname: 172.31.250.1")
+    with pytest.raises(LabError, match=r"leaf1 cannot have 172\.31\.250\.1: it is the lab's own address in 172"):
+        write(load_site(folder), tmp_path / "x.clab.yml")

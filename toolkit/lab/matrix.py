@@ -166,6 +166,20 @@ def build_matrix(
     )
 
 
+def pick(probes: Sequence[Probe], required: Callable[[Probe], bool], count: int, seed: int) -> tuple[Probe, ...]:
+    """At most `count` of the probes in their order, half of them required and half not; the same for the same seed."""
+    order = list(range(len(probes)))
+    random.Random(seed).shuffle(order)  # noqa: S311 - must repeat, not surprise
+    chosen: dict[bool, list[int]] = {True: [], False: []}
+    for index in order:
+        kind = chosen[required(probes[index])]
+        if len(kind) < count // 2:
+            kind.append(index)
+        elif all(len(one) >= count // 2 for one in chosen.values()):
+            break
+    return tuple(probes[index] for index in sorted((*chosen[True], *chosen[False])))
+
+
 def measure(
     probes: Sequence[Probe],
     hosts: Mapping[str, int],

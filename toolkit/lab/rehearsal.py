@@ -19,7 +19,7 @@ from toolkit.lab.expectations import read_expectations
 from toolkit.lab.failover import Failover
 from toolkit.lab.heartbeat import Beat, Heartbeat
 from toolkit.lab.listeners import Listeners
-from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, judge, measure, parse_service
+from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, judge, measure, parse_service, pick
 from toolkit.lab.ready import wait_healthy
 from toolkit.lab.services import Services, ServiceStatus
 from toolkit.lab.topology_file import SERVICE_OF_ROLE, write
@@ -151,16 +151,12 @@ class Rehearsal:
         Raises:
             LabError: there is none, or the device refuses.
         """
-        node = self.work.site.topology.node(device)
-        prefix = self.work.site.file.acl_prefix
-        table, chain = {
-            Ownership.OWN: (f"inet {prefix}", f"{prefix}_{next(iter(node.interfaces))}_in"),
-            Ownership.JUMP: (f"{node.filter.family} {node.filter.table}", f"{prefix}_forward"),
-            Ownership.EXTEND: (f"{node.filter.family} {node.filter.table}", node.filter.chain or ""),
-        }[node.filter.mode]
+        table, chains = self._ours(device)
+        chain, prefix = chains[0], self.work.site.file.acl_prefix
         listing = self.lab.inside(device, ["/usr/sbin/nft", "-a", "list", "chain", *table.split(), chain]).stdout
         # One that cites a vendor's page, so that the story can be followed back to it.
-        mark = f'comment "{prefix}_forward: ' if node.filter.mode is Ownership.EXTEND else ""
+        extended = self.work.site.topology.node(device).filter.mode is Ownership.EXTEND
+        mark = f'comment "{prefix}_forward: ' if extended else ""
         lines = [line.strip() for line in listing.splitlines() if mark in line]
         rules = [line for line in lines if " accept " in line and " line " in line]
         if not rules:
@@ -201,20 +197,23 @@ class Rehearsal:
         verdict = "accept" if kind == "permit-any" else "drop"
         broken = []
         for node in self.work.site.topology.devices:
-            family = "bridge" if any(i.bridge for i in node.interfaces.values()) else "inet"
-            prefix = self.work.site.file.acl_prefix
-            where = f"{family} {prefix}"
-            if node.filter.mode is not Ownership.OWN:
-                chain = f"{prefix}_forward" if node.filter.mode is Ownership.JUMP else node.filter.chain or ""
-                where, chains = f"{node.filter.family} {node.filter.table}", [chain]
-            else:
-                chains = [f"{prefix}_{name}_in" for name in node.interfaces]
+            where, chains = self._ours(node.name)
             script = "".join(f"insert rule {where} {chain} meta protocol ip {verdict}\n" for chain in chains)
             done = self.lab.inside(node.name, ["/usr/sbin/nft", "-f", "-"], script)
             if done.returncode != 0:
                 raise LabError(f"{node.name} cannot be broken: {done.stderr.strip()}")
             broken.append(node.name)
         return tuple(broken)
+
+    def _ours(self, device: str) -> tuple[str, list[str]]:
+        """Table (with its family) and chains in which the rules of ours stand on a device."""
+        node = self.work.site.topology.node(device)
+        prefix, where = self.work.site.file.acl_prefix, node.filter
+        if where.mode is Ownership.OWN:
+            family = "bridge" if any(i.bridge for i in node.interfaces.values()) else "inet"
+            return f"{family} {prefix}", [f"{prefix}_{name}_in" for name in node.interfaces]
+        chain = f"{prefix}_forward" if where.mode is Ownership.JUMP else where.chain or ""
+        return f"{where.family} {where.table}", [chain]
 
     # ---- measuring ------------------------------------------------------------------------
 
@@ -266,7 +265,16 @@ class Rehearsal:
         return probe.destination.partition("/")[0] in self.finder.remaining.cabled(probe.source)
 
     def probes(self) -> tuple[Probe, ...]:
-        """Every source to every destination on every port in scope, on the extra ports and on seeded ones."""
+        """Every source to every destination on every port in scope, on the extra ports and on seeded ones.
+
+        Where the site asks for a `sample`, so many of these, half of them required, and always the same.
+        """
+        settings = self.work.site.file.lab
+        if settings.sample is None:
+            return self._whole_matrix()
+        return pick(self._whole_matrix(), lambda probe: bool(self._asked(probe)), settings.sample, settings.seed)
+
+    def _whole_matrix(self) -> tuple[Probe, ...]:
         settings = self.work.site.file.lab
         sources = {node.name: self._source(node.name) for node in self.work.site.topology.hosts}
         targets = [Target(name, self.destination(name)) for name in sources]
@@ -280,7 +288,7 @@ class Rehearsal:
         return tuple(probe for probe in found if (probe.source, probe.destination) not in held)
 
     def _listen(self) -> Listeners:
-        probes = self.probes()
+        probes = self._whole_matrix()
         hosts = {node.name: self.lab.namespaces[node.name] for node in self.plan.hosts}
         tcp = {probe.port for probe in probes if probe.protocol == "tcp"}
         udp = {probe.port for probe in probes if probe.protocol == "udp"}

@@ -125,8 +125,16 @@ class LabPlan:
 
 
 def clab_topology(site: Site) -> dict[str, Any]:
-    """The topology file of a site, as a document."""
+    """The topology file of a site, as a document.
+
+    Raises:
+        LabError: a device has the address that the lab itself needs in the management network.
+    """
     plan = site.file.lab
+    gateway = plan.management.network_address + 1
+    for device in site.topology.devices:
+        if device.management == str(gateway):
+            raise LabError(f"{device.name} cannot have {gateway}: it is the lab's own address in {plan.management}")
     balanced = {str(port): list(pool) for port, pool in _balanced(site).items()}
     topology: dict[str, Any] = {
         "defaults": {

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from toolkit.flows import FlowGraph
+    from toolkit.flows import Flow, FlowGraph
     from toolkit.net import Packet
     from toolkit.packets import PacketSet, Space
     from toolkit.paths import PathFinder
@@ -109,25 +109,47 @@ class Work:
     def asked_for(self, packet: Packet) -> tuple[str, ...]:
         """Ids of the requirements that ask for a packet."""
         ends = (packet.protocol, packet.dport)
-        near = [*self._asked.get(ends, ()), *self._asked.get(None, ())]
-        return tuple(dict.fromkeys(one for box, ids in near if packet in box for one in ids))
+        near = [one for key in ((*ends, packet.src, packet.dst), ends, ()) for one in self._asked.get(key, ())]
+        return tuple(dict.fromkeys(name for one in near if packet in one.packets for name in one.requirements))
 
     @cached_property
-    def _asked(self) -> dict[tuple[int, int] | None, list[tuple[PacketSet, tuple[str, ...]]]]:
-        """Packets asked for, by protocol and port where both are single, so that few must be looked at."""
-        from toolkit.net import WITH_PORTS, Action
-        from toolkit.policy import Ace
+    def _asked(self) -> dict[tuple[object, ...], list[_Asked]]:
+        """Flows by protocol, port, source and destination as far as each is a single one, so that few are looked at."""
+        from toolkit.net import WITH_PORTS
 
-        found: dict[tuple[int, int] | None, list[tuple[PacketSet, tuple[str, ...]]]] = {}
+        found: dict[tuple[object, ...], list[_Asked]] = {}
         for flow in self.graph.flows:
             if flow.is_passed_on:
                 continue  # a balancer asks for it, and not the host whose address it carries
-            ace = Ace(Action.PERMIT, flow.service, flow.source.prefixes, flow.destination.prefixes)
             protocol, ports = flow.service.protocol, flow.service.ports
-            single = protocol in WITH_PORTS and ports.first == ports.last
-            key = (protocol, ports.first) if single and protocol is not None else None
-            found.setdefault(key, []).append((self.space.union(ace.boxes()), flow.requirements))
+            ends = [*flow.source.prefixes, *flow.destination.prefixes]
+            key: tuple[object, ...] = ()
+            if protocol in WITH_PORTS and ports.first == ports.last:
+                key = (protocol, ports.first)
+                if len(ends) == 2 and all(one.num_addresses == 1 for one in ends):  # noqa: PLR2004 - one at each end
+                    key += (ends[0].network_address, ends[1].network_address)
+            found.setdefault(key, []).append(_Asked(self.space, flow))
         return found
+
+
+@dataclass
+class _Asked:
+    """A flow with the packets that it asks for, worked out when somebody looks."""
+
+    space: Space
+    flow: Flow
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        return self.flow.requirements
+
+    @cached_property
+    def packets(self) -> PacketSet:
+        from toolkit.net import Action
+        from toolkit.policy import Ace
+
+        ace = Ace(Action.PERMIT, self.flow.service, self.flow.source.prefixes, self.flow.destination.prefixes)
+        return self.space.union(ace.boxes())
 
 
 def resolve_inventory(folder: Path) -> Path:

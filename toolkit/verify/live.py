@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from toolkit.deploy import Plan
     from toolkit.net import Packet
+    from toolkit.packets import PacketSet
     from toolkit.platforms.base import FilterState
     from toolkit.render import Rendered
     from toolkit.render.work import Work
@@ -48,9 +49,13 @@ def make_target(work: Work, connection: Connection | None = None) -> Target:
         proof = prove(work.policies[device], state, state.without_owned(), work.space)
         return [str(witness) for witness in proof.witnesses]
 
+    scopes: dict[str, PacketSet] = {}
+
     def stale(device: str, packet: Packet, state: FilterState) -> bool:
         policy = work.policies[device]
-        if packet not in work.space.union(policy.scope):
+        if device not in scopes:
+            scopes[device] = work.space.union(policy.scope)
+        if packet not in scopes[device]:
             return False
         decisions = [state.decide(acl.interface, packet, ConnState.NEW) for acl in policy.acls]
         return all(one.action == "deny" for one in decisions)
