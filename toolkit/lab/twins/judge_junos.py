@@ -51,7 +51,7 @@ def _matches(conditions: list[Words], packet: Packet, items: list[Words]) -> boo
     """Conditions of different kinds must all hold, of values of one kind any."""
     kinds: dict[str, list[Words]] = {}
     for one in conditions:
-        kinds.setdefault(one[0], []).append(one[1:])
+        kinds.setdefault(one[0].removeprefix("ip-"), []).append(one[1:])  # as family ethernet-switching calls them
     src, dst = int(packet.src), int(packet.dst)
     # An address and a prefix list of one side are values of one kind.
     sides: tuple[tuple[str, Callable[[list[Words]], bool]], ...] = (
@@ -89,10 +89,12 @@ def _addresses(values: list[Words], address: int) -> bool:
     return verdict
 
 
-def _holds(kind: str, values: list[Words], packet: Packet) -> bool:  # noqa: PLR0911 - a table of conditions
+def _holds(kind: str, values: list[Words], packet: Packet) -> bool:  # noqa: C901, PLR0911 - a table of conditions
     first = [value[0] for value in values if value]
     known = not packet.fragment  # what stands beyond the first fragment's header is not there to look at
     match kind:
+        case "ether-type":
+            return "ipv4" in first  # only IPv4 packets are judged here
         case "protocol":
             return packet.protocol in [JUNOS_PROTOCOLS.get(word) or int(word) for word in first]
         case "source-port":

@@ -149,7 +149,10 @@ def check(words: Words) -> None:
             return
         if rest[0] != "term" or len(rest) < 4:  # noqa: PLR2004 - term, name, from or then, what
             raise RejectedError(len(words) - len(rest), incomplete=rest[0] == "term")
-        _check_term(rest[2:], len(words) - len(rest) + 2)
+        word = rest[3].removeprefix("ip-") if "ethernet-switching" in words else rest[3]
+        if word == "ether-type" and "ethernet-switching" in words:
+            return
+        _check_term((rest[2], word, *rest[4:]), len(words) - len(rest) + 2)
     elif words[:2] == ("policy-options", "prefix-list"):
         if len(words) > 3 and not PREFIX.match(words[3]):  # noqa: PLR2004 - the prefix follows the name
             raise RejectedError(3)
