@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from toolkit.lab.twins.boot import SHORT, load
 from toolkit.lab.twins.device import Device, Faults, Login
 from toolkit.lab.twins.judge import Ruling
 from toolkit.lab.twins.judge import judge as judge_tree
@@ -22,17 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["SYSTEMS", "Device", "Faults", "Login", "Ruling", "judge", "make_twin"]
 
-SHORT = {"arista_eos": "eos", "cisco_asa": "asa", "cisco_ios": "ios", "cisco_nxos": "nxos"}
-
 
 def make_twin(name: str, system: str, config: str, login: Login, **settings: float) -> Device:
     """A twin that runs, and would boot, a configuration text.
 
     Raises:
-        LabError: there is no twin of this OS.
+        LabError: there is no twin of this OS, or it would not take the configuration.
     """
     check(system)
-    device = Device(name, system, _read(system, config), login)
+    device = Device(name, system, load(name, system, config), login)
     if "minute" in settings:
         device.minute = settings["minute"]
     return device
