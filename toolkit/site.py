@@ -388,6 +388,8 @@ def _check_devices(site: Site) -> None:
     for node in site.topology.devices:
         if node.filter.mode is Ownership.JUMP and not (node.filter.table and node.filter.chain):
             raise SiteError(f"device {node.name}: mode jump needs the foreign table and chain to enter")
+        if node.filter.mode is Ownership.OWN and node.filter.override:
+            raise SiteError(f"device {node.name}: filter.override is for mode extend or jump; own comes before nobody")
         if node.filter.running and not (site.folder / node.filter.running).is_file():
             raise SiteError(f"device {node.name}: no such file {node.filter.running!r} (filter.running)")
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.reference_lab import need_namespaces
 from toolkit.cli._existing import existing_json
-from toolkit.errors import PolicyError
+from toolkit.errors import DeployError, PolicyError
 from toolkit.lab.namespaces import STATE, run_inside
 from toolkit.lab.rehearsal import Rehearsal
 from toolkit.net import Verdict
@@ -79,7 +79,8 @@ def test_plan_push_proof_matrix_reboot_and_rollback():
 
         lab.rollback(planned)
         assert fingerprints(lab) == first
-        assert not list((lab.lab.devices["fw1"].etc / "nftables.d").iterdir())
+        files = lab.lab.inside("fw1", ["/bin/ls", "/etc/nftables.d"])
+        assert (files.returncode, files.stdout) == (0, "")
 
     in_lab(check)
 
@@ -102,6 +103,28 @@ def test_drift_of_ours_is_repaired_and_drift_of_theirs_is_seen():
         assert "CORP-66 stop" in problem
         with pytest.raises(PolicyError, match=r"fw1 eth4: .*CORP-66 stop \(handle \d+\) denies tcp 10\.80\.0\.\d+:"):
             lab.make_plan()
+
+    in_lab(check)
+
+
+def test_others_may_change_their_rules_before_and_after_a_push():
+    def theirs(lab, text):
+        assert lab.lab.inside("fw1", ["/usr/sbin/nft", "-f", "-"], text).returncode == 0
+
+    def check(lab):
+        planned = lab.make_plan()
+        theirs(lab, 'insert rule inet corp forward tcp dport 9 accept comment "CORP-7 before"\n')
+        with pytest.raises(DeployError, match="fw1 has changed since the plan was made"):
+            lab.push(planned)
+        planned = lab.make_plan()
+        lab.push(planned)
+        theirs(lab, 'insert rule inet corp forward tcp dport 10 accept comment "CORP-8 after"\n')
+        assert not lab.make_plan().plan.changed
+        with pytest.raises(DeployError, match="fw1 is not back in its first state; somebody else has changed it"):
+            lab.rollback(planned)
+        assert "uipath_forward" not in listing(lab, "fw1"), "ours are gone all the same"
+        assert "CORP-7 before" in listing(lab, "fw1")
+        assert "CORP-8 after" in listing(lab, "fw1")
 
     in_lab(check)
 

@@ -112,6 +112,18 @@ def test_the_rollback_of_a_change_is_complete_where_no_handle_is_needed(dev):
     assert dev.running().fingerprint() == one.fingerprint()
 
 
+def test_the_rollback_of_a_first_change_says_which_handles_it_must_ask_for(dev):
+    change = dev.apply(443)
+    asked = [line for line in change.rollback.splitlines() if "<handle>" in line]
+    if dev.context.node.filter.mode == "own":
+        assert asked == []
+        return
+    heading, (line,) = asked[0], asked[1:]
+    assert heading == "# <handle>: only the device knows it; it is asked for when this is sent (toolkit rollback ID)"
+    text = {"jump": "jump uipath_forward ", "extend": 'iifname "eth1" ip daddr 10.0.2.13 tcp dport 443 '}
+    assert line.startswith(f"delete rule inet corp forward handle <handle>  # {text[dev.context.node.filter.mode]}")
+
+
 def test_foreign_tables_are_never_named_but_the_one_to_jump_in(dev):
     dev.apply(443)
     dev.apply(443, 9345)

@@ -159,15 +159,6 @@ def test_rules_go_between_and_foreign_rules_keep_their_place_and_handle(device, 
         assert not named & {str(handle) for handle in handles}
 
 
-def test_a_second_apply_sends_nothing_and_the_rollback_says_what_it_cannot_know(dev):
-    change = dev.apply(443)
-    assert "\ninsert rule inet corp forward handle " in change.apply
-    heading, line = change.rollback.splitlines()
-    assert heading == "# <handle>: only the device knows it; it is asked for when this is sent (toolkit rollback ID)"
-    assert line.startswith('delete rule inet corp forward handle <handle>  # iifname "eth1" ip daddr 10.0.2.13 ')
-    assert dev.apply(443).is_empty
-
-
 @pytest.mark.parametrize(
     "meddle",
     [

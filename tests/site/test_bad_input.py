@@ -177,6 +177,12 @@ MISTAKES = [
         "      mode: jmp",
         r"hosts\.yaml:\d+: filter\.mode: Input should be 'own', 'extend' or 'jump'",
     ),
+    (
+        "hosts.yaml",
+        "      mode: own\n",
+        "      mode: own\n      override: [CORP-10]\n",
+        r"device fw2: filter\.override is for mode extend or jump; own comes before nobody",
+    ),
     ("hosts.yaml", "node2:\n", "node1:\n", r"hosts\.yaml:\d+: the key 'node1' stands twice \(first on line"),
 ]
 

@@ -73,4 +73,4 @@ def edits(text, seed, sample=None):
                 found.append(
                     (f"{edit.__name__}-{number + 1}", "".join([*lines[:number], changed, *lines[number + 1 :]]))
                 )
-    return found if ALL or sample is None else random.Random(seed).sample(found, sample)
+    return found if ALL or sample is None else random.Random(seed).sample(found, min(sample, len(found)))

@@ -7,6 +7,7 @@ rules of the device, by walking the rules. TOOLKIT_EDITS=all tries every edit of
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from toolkit.platforms.base import ConnState
 from toolkit.policy import build_policies
 from toolkit.render import context, platform_of, recorded_state, render_all
 from toolkit.render.proof import prove
+from toolkit.site import load_site
 
 DEVICES = ("leaf1", "leaf2", "fw1", "fw2")
 SAMPLE = 12
@@ -57,8 +59,33 @@ def bench(reference):
     return Bench(reference)
 
 
+@pytest.fixture(scope="module")
+def extended():
+    return Bench(load_site(Path(__file__).parents[1] / "sites" / "extend"))
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_an_edit_that_changes_meaning_has_a_witness_and_no_other_has(bench, device):
+    hold(bench, device)
+
+
+@pytest.mark.parametrize("device", ["sw1", "fw1"])
+def test_the_same_holds_of_rules_between_those_of_others(extended, device):
+    hold(extended, device)
+
+
+def test_a_rule_behind_what_denies_its_packets_is_found_and_one_further_up_is_not(extended):
+    text = extended.rendered["fw1"].candidate.text
+    assert text.count(" index 6 ") == 1
+    for index in range(1, 9):
+        state = extended.state("fw1", text.replace(" index 6 ", f" index {index} ") if index < 8 else
+                               text.replace("insert rule", "add rule").replace(" index 6 ", " "))  # fmt: skip
+        proof = extended.prove("fw1", state)
+        assert proof.equivalent == (index <= 7), index
+    assert {one.kind.value for one in proof.witnesses} == {"required_denied"}
+
+
+def hold(bench, device):
     original = bench.rendered[device].after
     for name, text in edits(bench.rendered[device].candidate.text, seed=device, sample=SAMPLE):
         try:
