@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from tests.lab.clab_recording import AGAIN, lab_run, pack, recorded_cells, recorded_hash, topology_hash
+from tests.lab.clab_recording import AGAIN, ROOT, lab_run, pack, recorded_cells, recorded_hash, topology_hash
 from toolkit.errors import LabError
 from toolkit.lab.backends import load_backend
 from toolkit.lab.engine import Engine
@@ -68,3 +73,30 @@ def test_the_containers_of_today_agree_with_the_embedded_lab(embedded, tmp_path)
     assert Engine().containers("toolkit-reference") == []
     assert Engine().network("toolkit-reference") is None
     assert not os.path.lexists("/run/toolkit-lab/toolkit-reference")
+
+
+def children(pid):
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+@pytest.mark.parametrize("who", ["the command", "its worker"])
+def test_a_kill_while_containers_come_up_leaves_nothing(tmp_path, who):
+    need_containerlab()
+    (tmp_path / "inventory").symlink_to(ROOT / "inventory")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "toolkit", "lab", "run", "--backend", "containerlab"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(Engine().containers("toolkit-reference")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (worker,) = children(running.pid)
+    os.kill(running.pid if who == "the command" else worker, signal.SIGKILL)
+    assert running.wait(timeout=60) != 0
+    while os.path.lexists("/run/toolkit-lab/toolkit-reference") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert Engine().containers("toolkit-reference") == []
+    assert Engine().network("toolkit-reference") is None
+    assert not os.path.lexists("/run/toolkit-lab/toolkit-reference")
+    assert "toolkit-reference" not in Path("/etc/hosts").read_text(encoding="utf-8")
+    assert not Path(f"/proc/{worker}").exists()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from toolkit.errors import LabError
+from tests.lab.reference_lab import INVENTORY
+from toolkit.errors import LabError, SiteError
+from toolkit.kinds import KINDS, SHORT
 from toolkit.lab.topology_file import LabBalancer, clab_topology, read, write
 from toolkit.site import load_site
 
@@ -88,6 +91,82 @@ def test_what_containerlab_does_by_default_is_switched_off(document):
     assert defaults["cap-add"] == ["NET_ADMIN"]
     assert defaults["restart-policy"] == "no"
     assert {link["mtu"] for link in document["topology"]["links"]} == {1500}
+
+
+def test_kernel_settings_are_told_to_the_engine(document, plan):
+    """A container cannot write its own /proc/sys; the embedded lab takes the same settings from the file."""
+    nodes = document["topology"]["nodes"]
+    shared = document["topology"]["kinds"]["linux"]["sysctls"]
+    assert shared["net.ipv4.conf.all.rp_filter"] == "0"
+    assert {name for name, node in nodes.items() if node["sysctls"]["net.ipv4.ip_forward"] == "1"} == {"fw1", "fw2"}
+    for node in plan.nodes:
+        assert dict(node.sysctls) == {**shared, **nodes[node.name]["sysctls"]}
+
+
+def test_readiness_is_a_health_check(document, plan):
+    ports = {
+        node.name: re.findall(r"sport = :(\d+)", node.health) if node.health is not None else [] for node in plan.nodes
+    }
+    assert ports == {
+        **{key: ["22"] for key in ("leaf1", "leaf2", "fw1", "fw2")},
+        **{key: ["22", "2379", "2380"] for key in ("node1", "node2", "node3")},
+        "lb1": ["443", "9345"],
+        "smtp1": ["80", "587"],
+        "install1": ["30070"],
+        **{key: [] for key in ("jump1", "sql1", "dns1", "client1", "internet1")},
+    }
+    check = document["topology"]["nodes"]["fw1"]["healthcheck"]
+    assert check["test"] == ["CMD-SHELL", plan.node("fw1").health]
+    assert "healthcheck" not in document["topology"]["nodes"]["client1"]
+
+
+def with_images(spoiled, text):
+    return spoiled("site.yaml", "  seed: 9\n", f"  seed: 9\n  images:\n{text}")
+
+
+def test_a_device_can_be_a_vendors_image(spoiled, validator, tmp_path):
+    site = load_site(
+        with_images(
+            spoiled, "    leaf1: {kind: ceos, image: 'ceos:4.32.0F'}\n    fw2: {kind: linux, image: 'mine:1'}\n"
+        )
+    )
+    made = clab_topology(site)
+    assert list(validator.iter_errors(made)) == []
+    leaf1, fw1, fw2 = (made["topology"]["nodes"][name] for name in ("leaf1", "fw1", "fw2"))
+    assert (leaf1["kind"], leaf1["image"], leaf1["privileged"]) == ("arista_ceos", "ceos:4.32.0F", True)
+    assert (fw2["image"], "privileged" in fw2, "kind" in fw2) == ("mine:1", False, False)
+    assert {**leaf1["labels"]} == clab_topology(load_site(INVENTORY))["topology"]["nodes"]["leaf1"]["labels"]
+    assert (fw1["image"], "privileged" in fw1) == ("toolkit-device:latest", False)
+    write(site, tmp_path / "x.clab.yml")
+    read_back = read(tmp_path / "x.clab.yml")
+    assert (read_back.node("leaf1").os, read_back.node("leaf1").sysctls) == ("arista_ceos", ())
+    assert (read_back.node("fw2").os, read_back.node("fw2").image) == ("linux", "mine:1")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("    leaf9: {kind: ceos, image: x}\n", r"'leaf9', which is no device of the site \(devices: leaf1, leaf2, fw1, fw2\)"),
+        ("    node1: {kind: ceos, image: x}\n", r"'node1', which is no device"),
+        ("    leaf1: {kind: iosv, image: x}\n", r"no such kind of device; the kinds are ceos, .*vyosnetworks_vyos.*\(found: 'iosv'\)"),
+        ("    leaf1: {kind: bridge, image: x}\n", r"no such kind of device"),
+        ("    leaf1: {kind: ceos}\n", r"the key 'image' is missing"),
+        ("    leaf1: {kind: ceos, image: ''}\n", r"lab\.images\.leaf1\.image"),
+        ("    leaf1: {kind: ceos, image: 'x$y'}\n", r"would expand"),
+        ("    leaf1: {kind: ceos, image: x, licence: y}\n", r"unknown key 'licence' \(valid keys: image, kind\)"),
+    ],
+)  # fmt: skip
+def test_an_image_that_cannot_be_is_refused_with_its_line(spoiled, text, words):
+    folder = with_images(spoiled, text)
+    line = (folder / "site.yaml").read_text(encoding="utf-8").splitlines().index(text.rstrip().splitlines()[0]) + 1
+    with pytest.raises(SiteError, match=rf"site\.yaml:{line}: .*{words}"):
+        load_site(folder)
+
+
+def test_every_kind_is_one_of_containerlabs(validator):
+    known = validator.schema["definitions"]["node-config"]["properties"]["kind"]["enum"]
+    assert set(KINDS) <= set(known)
+    assert set(SHORT.values()) <= set(KINDS)
 
 
 def test_labels_are_text_and_nothing_in_the_file_expands(reference, document, tmp_path):

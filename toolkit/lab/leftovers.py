@@ -11,14 +11,17 @@ import subprocess
 import time
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import LabError
+from toolkit.lab.engine import LABEL
 from toolkit.lab.namespaces import program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from toolkit.lab.clab import Containerlab
-    from toolkit.lab.engine import Engine
+    from toolkit.lab.engine import Engine, LeftContainer
 
 BASE: Final = Path("/run/toolkit-lab")  # one folder and one lock per lab that is up
 DEPLOYING: Final = "deploying"  # this file stands in a lab's folder while containerlab is at work
@@ -29,39 +32,48 @@ QUIET: Final = 0.5
 def remove(lab: str, topology: Path, clab: Containerlab, engine: Engine, *, keep_state: bool = False) -> None:
     """Take away what a lab made: containers, network, entries on this machine, and its folder unless `keep_state`.
 
+    Its containers are those that were deployed from its file; where others bear the lab's name, they and the network
+    stay.
+
     Raises:
         LabError: something is left; the message names it.
     """
     problem = ""
-    if engine.containers(lab):
+    if _ours(engine.containers(lab), topology):
         try:
             clab.destroy(topology)
         except LabError as caught:
             problem = f" ({caught})"
     # A deployment that was killed may still have a container in the making.
     quiet = QUIET if (topology.parent / DEPLOYING).exists() else 0.0
-    left = _sweep(lab, engine, quiet)
+    left = _sweep(lab, topology, engine, quiet)
     if left:
         raise LabError(f"the lab {lab} cannot be taken away whole; left: {', '.join(left)}{problem}")
-    forget(lab)
+    if not engine.containers(lab):
+        forget(lab)
     if keep_state:
         shutil.rmtree(topology.parent / f"clab-{lab}", ignore_errors=True)
         for path in topology.parent.iterdir():
-            if path != topology and path.is_file():
+            if path.is_file() and path not in (topology, _claim(topology.parent, os.getpid())):
                 path.unlink()
     else:
         shutil.rmtree(topology.parent, ignore_errors=True)
 
 
-def _sweep(lab: str, engine: Engine, quiet: float) -> list[str]:
+def _ours(containers: Iterable[LeftContainer], topology: Path) -> list[LeftContainer]:
+    return [one for one in containers if one.topology == str(topology)]
+
+
+def _sweep(lab: str, topology: Path, engine: Engine, quiet: float) -> list[str]:
     """Remove containers and network until none has been seen for `quiet` seconds; names of those that stay."""
     start = clean_since = time.monotonic()
     while True:
-        left = engine.containers(lab)
+        found = engine.containers(lab)
+        left = _ours(found, topology)
         for one in left:
             engine.remove_container(one.identifier)
-        network = engine.network(lab)
-        ours = network is not None and network["Labels"].get("containerlab") is not None
+        network = None if len(found) > len(left) else engine.network(lab)
+        ours = network is not None and LABEL in network["Labels"] and not strangers(network, lab)
         if ours and not left:
             engine.remove_network(lab)
         now = time.monotonic()
@@ -72,6 +84,12 @@ def _sweep(lab: str, engine: Engine, quiet: float) -> list[str]:
         if now - start > GRACE:
             return [one.name for one in left] or [f"network {lab}"]
         time.sleep(0.05)
+
+
+def strangers(network: Mapping[str, Any], lab: str) -> list[str]:
+    """Names of the containers on a network that are not of a lab."""
+    names = [str(one["Name"]) for one in network["Containers"].values()]
+    return [name for name in names if not name.startswith(f"{lab}-")]
 
 
 def forget(lab: str, hosts: Path = Path("/etc/hosts"), etc: Path = Path("/etc/ssh/ssh_config.d")) -> None:
@@ -106,6 +124,26 @@ def check_routes(management: IPv4Network) -> None:
                 f"the management network {management} clashes with this machine's route to {taken}{where}; "
                 "choose another one: lab.management in site.yaml, and the devices' hostname in hosts.yaml"
             )
+
+
+def claim(folder: Path) -> None:
+    """Make a lab's folder and note that this process uses it, so that its parent can tidy up after it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _claim(folder, os.getpid()).touch()
+
+
+def claims(pid: int) -> list[Path]:
+    """Folders of labs that a process has claimed."""
+    return [path.parent for path in BASE.glob(f"*/{_claim(Path(), pid).name}")]
+
+
+def unclaim(folder: Path, pid: int) -> None:
+    """Forget a claim."""
+    _claim(folder, pid).unlink(missing_ok=True)
+
+
+def _claim(folder: Path, pid: int) -> Path:
+    return folder / f"owner.{pid}"
 
 
 def lock(lab: str) -> int:

@@ -19,8 +19,8 @@ from toolkit.kinds import LINUX
 from toolkit.lab.addressing import interface_lines, ip_batch, set_sysctls, switches_first
 from toolkit.lab.clab import Containerlab, find
 from toolkit.lab.devices import Device, Place, make_keys, mount_namespace, pids_sharing
-from toolkit.lab.engine import Engine
-from toolkit.lab.leftovers import BASE, DEPLOYING, check_routes, lock, remove, unlock
+from toolkit.lab.engine import LABEL, Engine
+from toolkit.lab.leftovers import BASE, DEPLOYING, check_routes, claim, claims, lock, remove, strangers, unclaim, unlock
 from toolkit.lab.namespaces import USER, check_programs, die_with, fork_and_wait, program, stop_on_signals
 from toolkit.lab.ready import wait_for_ssh, wait_healthy
 from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, LabNode, LabPlan, read
@@ -180,7 +180,6 @@ class ContainerlabLab:
         self._lock = lock(plan.name)
         self._refuse_strangers()
         remove(plan.name, self.topology, self._clab, self._engine, keep_state=True)
-        (self.state / "owner").write_text(str(os.getpid()), encoding="ascii")
         check_routes(plan.management)
         self._check_images()
         (self.state / DEPLOYING).touch()
@@ -223,15 +222,13 @@ class ContainerlabLab:
                     f"end it first: containerlab destroy -t {one.topology or 'FILE'}"
                 )
         network = self._engine.network(self.plan.name)
-        if network is not None and (network["Labels"].get("containerlab") is None or network["Containers"]):
-            others = [one["Name"] for one in network["Containers"].values()]
-            if not all(name.startswith(f"{self.plan.name}-") for name in others) or not others:
-                self._stranger = True
-                who = ", ".join(others) or "not of containerlab"
-                raise LabError(
-                    f"a network {self.plan.name} exists that is not this lab's ({who}); "
-                    f"remove it first: docker network rm {self.plan.name}"
-                )
+        if network is not None and (LABEL not in network["Labels"] or strangers(network, self.plan.name)):
+            self._stranger = True
+            who = ", ".join(strangers(network, self.plan.name)) or "containerlab did not make it"
+            raise LabError(
+                f"a network {self.plan.name} is there that is not this lab's ({who}); "
+                f"end what uses it, then: docker network rm {self.plan.name}"
+            )
 
     def _check_images(self) -> None:
         for image in dict.fromkeys(node.image for node in self.plan.nodes):
@@ -303,8 +300,10 @@ class ContainerlabBackend:
                 _bury(worker[0])
 
     def topology_path(self, name: str) -> Path:
-        """In the lab's own folder, which goes with it."""
-        return BASE / f"toolkit-{name}" / f"{name}.clab.yml"
+        """In the lab's own folder, which goes with it; the folder is claimed for this process."""
+        folder = BASE / f"toolkit-{name}"
+        claim(folder)
+        return folder / f"{name}.clab.yml"
 
     def open(self, topology: Path, site_folder: Path) -> ContainerlabLab:
         """A lab of a topology file."""
@@ -312,16 +311,18 @@ class ContainerlabBackend:
 
 
 def _bury(pid: int) -> None:
-    """Take away the labs of a process that ended without doing so."""
-    for owner in BASE.glob("*/owner"):
-        if owner.read_text(encoding="ascii") == str(pid):
-            for topology in owner.parent.glob("*.clab.yml"):
-                name = read(topology).name
-                held = lock(name)
-                try:
-                    remove(name, topology, Containerlab(owner.parent), Engine())
-                finally:
-                    unlock(name, held)
+    """Take away what a process that ended has claimed and not taken away itself."""
+    for folder in claims(pid):
+        try:
+            held = lock(folder.name)
+        except LabError:
+            unclaim(folder, pid)  # it came second; the lab belongs to the process that came first
+            continue
+        try:
+            topology = next(folder.glob("*.clab.yml"), folder / "none.clab.yml")
+            remove(folder.name, topology, Containerlab(folder), Engine())
+        finally:
+            unlock(folder.name, held)
 
 
 BACKEND: Final = ContainerlabBackend()
