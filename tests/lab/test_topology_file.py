@@ -12,6 +12,7 @@ import yaml
 from tests.lab.reference_lab import INVENTORY
 from toolkit.errors import LabError, SiteError
 from toolkit.kinds import KINDS, SHORT
+from toolkit.lab.by_hand import write_by_hand
 from toolkit.lab.topology_file import LabBalancer, clab_topology, read, write
 from toolkit.site import load_site
 
@@ -167,6 +168,21 @@ def test_every_kind_is_one_of_containerlabs(validator):
     known = validator.schema["definitions"]["node-config"]["properties"]["kind"]["enum"]
     assert set(KINDS) <= set(known)
     assert set(SHORT.values()) <= set(KINDS)
+
+
+def test_by_hand_nodes_give_themselves_their_addresses(reference, document, validator, tmp_path):
+    path = tmp_path / "by-hand.clab.yml"
+    write_by_hand(reference, path)
+    made = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert list(validator.iter_errors(made)) == []
+    lines = {name: node.pop("exec")[0] for name, node in made["topology"]["nodes"].items()}
+    assert made == document
+    assert lines["node1"] == (
+        "sh -c 'ip link set lo up && ip addr add 10.10.1.11/24 dev eth1 && ip link set eth1 up && "
+        "ip route add 0.0.0.0/0 via 10.10.1.1'"
+    )
+    assert "ip link set eth1 master nodes_a" in lines["leaf1"]
+    assert not any("eth0" in line or "rule" in line for line in lines.values())
 
 
 def test_labels_are_text_and_nothing_in_the_file_expands(reference, document, tmp_path):

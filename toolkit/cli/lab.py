@@ -34,15 +34,17 @@ def lab() -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the topology file."
 )
+@click.option("--by-hand", is_flag=True, help="Add exec lines with addresses and routes, to deploy it without toolkit.")
 @inventory_option
 @json_option
-def build(inventory: Path, output: Path | None, as_json: bool) -> None:
+def build(inventory: Path, output: Path | None, by_hand: bool, as_json: bool) -> None:
     """Write the topology file (.clab.yml) of a site."""
+    from toolkit.lab.by_hand import write_by_hand
     from toolkit.lab.topology_file import write
 
     work = Work(inventory)
     path = output or LABS / work.site.name / f"{work.site.name}.clab.yml"
-    write(work.site, path)
+    (write_by_hand if by_hand else write)(work.site, path)
     if as_json:
         print_json({"file": str(path), "nodes": len(work.site.topology.nodes), "links": len(work.site.topology.links)})
     else:

@@ -281,10 +281,19 @@ def write(site: Site, path: Path) -> None:
     Raises:
         LabError: a name in the site holds what containerlab would expand.
     """
+    dump(clab_topology(site), path)
+
+
+def dump(document: dict[str, Any], path: Path) -> None:
+    """Write a topology document.
+
+    Raises:
+        LabError: a name in it holds what containerlab would expand.
+    """
     import yaml
 
     head = "# Generated from the inventory by `toolkit lab build`; edit the site, not this file.\n"
-    text = yaml.safe_dump(clab_topology(site), sort_keys=False, width=120)
+    text = yaml.safe_dump(document, sort_keys=False, width=120)
     for line in text.splitlines():
         if "$" in line or "{{" in line:
             raise LabError(f"containerlab would expand `$` and `{{{{` in the topology file; rename: {line.strip()}")
