@@ -140,10 +140,15 @@ def lab_folder(inventory: Path, name: str | None) -> Path:
     if name is None or name == "reference":
         return inventory
     folder = Path(name) if Path(name).is_dir() else LABS / name
-    if not folder.is_dir():
-        known = sorted(path.name for path in LABS.iterdir() if path.is_dir()) if LABS.is_dir() else []
+    if not is_lab(folder):
+        known = sorted(path.name for path in LABS.iterdir() if is_lab(path)) if LABS.is_dir() else []
         raise LabError(f"no lab {name!r} (labs: {', '.join(known) or 'none'})")
     return folder
+
+
+def is_lab(folder: Path) -> bool:
+    """Whether a folder holds a site, or points to one."""
+    return (folder / "site.yaml").is_file() or (folder / "site").exists()
 
 
 def expectations_of(work: Work, name: str | None) -> Path | None:

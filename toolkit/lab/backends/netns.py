@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from toolkit.errors import LabError
+from toolkit.kinds import LINUX
 from toolkit.lab.addressing import interface_lines, ip_batch, set_sysctls, switches_first
 from toolkit.lab.devices import Device, Place, make_keys, private_etc, private_view
 from toolkit.lab.namespaces import STATE, USER, check_permission, check_programs, program, run_inside
@@ -207,8 +209,19 @@ class NetnsBackend:
         return STATE / f"{name}.clab.yml"
 
     def open(self, topology: Path, site_folder: Path) -> NetnsLab:
-        """A lab of a topology file."""
-        return NetnsLab(read(topology), site_folder)
+        """A lab of a topology file.
+
+        Raises:
+            LabError: a device of it is a vendor's image, which is no namespace.
+        """
+        plan = read(topology)
+        for node in plan.nodes:
+            if node.os != LINUX:
+                raise LabError(
+                    f"{node.name} runs the image {node.image} of kind {node.os}, which the embedded lab cannot; "
+                    "use --backend containerlab, or take it out of lab.images in site.yaml"
+                )
+        return NetnsLab(plan, site_folder)
 
 
 BACKEND: Final = NetnsBackend()
