@@ -121,8 +121,10 @@ def _policy(words: Words, place: Place) -> bool:
 def _interface(words: Words, place: Place) -> bool:
     """Whether a statement binds a filter."""
     name, rest = words[1], words[2:]
-    if not rest or name == "traceoptions" or CONTROL_PLANE.fullmatch(name):
-        return False  # what the device itself receives is never ours, and no forwarded packet passes it
+    if not rest or name == "traceoptions":
+        return False
+    if CONTROL_PLANE.fullmatch(name):
+        return "filter" in rest  # no forwarded packet passes it, but it tells which filters are not to be touched
     if name == "interface-range":
         rest = rest[1:]
         if rest[:1] == ("unit",) and "filter" not in rest and "policer" not in rest:

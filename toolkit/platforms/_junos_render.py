@@ -40,8 +40,9 @@ def render(policy: DevicePolicy, running: JunosState) -> CandidateConfig:
     Raises:
         PolicyError: the device is not owned in this way, or a filter of somebody stands where ours must.
     """
-    _refuse(policy, running)
-    shared = _Lists(policy, plain=running.context.node.filter.plain)
+    refuse(policy)
+    _refuse_own(policy, running)
+    shared = Lists(policy, plain=running.context.node.filter.plain)
     filters, bound, names = [], [], {}
     for acl in policy.acls:
         bridged = running.context.node.interfaces[acl.interface].bridge is not None
@@ -67,15 +68,24 @@ def filter_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", name)
 
 
-def _refuse(policy: DevicePolicy, running: JunosState) -> None:
+def refuse(policy: DevicePolicy) -> None:
+    """Refuse what no filter of a Junos device can be.
+
+    Raises:
+        PolicyError: a mode, a state or an interface that it does not have.
+    """
     if policy.ownership is Ownership.JUMP:
         raise PolicyError(f"{policy.device}: mode jump is for nftables; a Junos filter is owned or extended")
-    if policy.ownership is Ownership.EXTEND:
-        raise PolicyError(f"{policy.device}: mode extend is not built for juniper_junos yet; use own")
     if policy.stateful:
         raise PolicyError(
             f"{policy.device}: a Junos firewall filter knows no connections; give the device the kind switch or router"
         )
+    for acl in policy.acls:
+        if CONTROL_PLANE.fullmatch(acl.interface):
+            raise PolicyError(f"{policy.device} {acl.interface}: filters of the control plane are never touched")
+
+
+def _refuse_own(policy: DevicePolicy, running: JunosState) -> None:
     taken = {
         name: target
         for name, _, direction, target, _ in bindings(running.statements)
@@ -84,8 +94,6 @@ def _refuse(policy: DevicePolicy, running: JunosState) -> None:
     names = Counter(filter_name(acl.name) for acl in policy.acls)
     for acl in policy.acls:
         unit, name = unit_of(acl.interface), filter_name(acl.name)
-        if CONTROL_PLANE.fullmatch(acl.interface):
-            raise PolicyError(f"{policy.device} {acl.interface}: filters of the control plane are never touched")
         if unit in taken:
             raise PolicyError(
                 f"{policy.device} {acl.interface}: somebody's filter {taken[unit]} is bound there; mode own would take "
@@ -96,23 +104,23 @@ def _refuse(policy: DevicePolicy, running: JunosState) -> None:
             raise PolicyError(f"{policy.device} {acl.interface}: {name} is {why}; choose a shorter acl_prefix")
 
 
-def _terms(acl: Acl, family: str, shared: _Lists) -> Iterator[Words]:
+def _terms(acl: Acl, family: str, shared: Lists) -> Iterator[Words]:
     """Statements of a filter, from the word `term` on."""
     number = 0
     for ace, later in (*_fragments(acl), *((ace, ()) for ace in acl.entries)):
         number += 10
         term = ("term", term_name(number, FRAGMENT_COMMENT if later else ace.comment))
-        yield from ((*term, "from", *words) for words in _conditions(ace, family, shared, later))
+        yield from ((*term, "from", *words) for words in conditions(ace, family, shared, later))
         if ace.log:
             yield from ((*term, "then", *words) for words in (("count", term[1]), ("log",), ("syslog",)))
         yield (*term, "then", "accept" if ace.action is Action.PERMIT else "discard")
     yield ("term", term_name(number + 10, REST_COMMENT), "then", "accept")
 
 
-def term_name(number: int, comment: str) -> str:
+def term_name(number: int, comment: str, prefix: str = "") -> str:
     """A term's name: its number, then the citation in letters, digits and hyphens, at most 64 characters."""
     slug = re.sub(r"[^A-Za-z0-9]+", "-", comment).strip("-")
-    return f"{number:04}-{slug}"[:NAME_LIMIT].rstrip("-")
+    return f"{prefix}{number:04}-{slug}"[:NAME_LIMIT].rstrip("-")
 
 
 def _fragments(acl: Acl) -> Iterator[tuple[Ace, tuple[int, ...]]]:
@@ -134,7 +142,8 @@ def _fragments(acl: Acl) -> Iterator[tuple[Ace, tuple[int, ...]]]:
             yield ace, later
 
 
-def _conditions(ace: Ace, family: str, shared: _Lists, later: tuple[int, ...]) -> Iterator[Words]:
+def conditions(ace: Ace, family: str, shared: Lists, later: tuple[int, ...] = ()) -> Iterator[Words]:
+    """What a term asks for, each without the word `from`; `later` are protocols whose later fragments are meant."""
     ip = "ip-" if family == "ethernet-switching" else ""
     if ip:
         yield ("ether-type", "ipv4")  # without it the term would catch ARP and IPv6
@@ -168,7 +177,7 @@ def _port(ports: PortRange) -> str:
     return str(ports.first) if ports.first == ports.last else f"{ports.first}-{ports.last}"
 
 
-class _Lists:
+class Lists:
     """Prefix lists for what would otherwise be written again and again; named by content, so that they stay."""
 
     def __init__(self, policy: DevicePolicy, *, plain: bool) -> None:

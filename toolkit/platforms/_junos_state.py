@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from toolkit.errors import ConfigError, Place
 from toolkit.net import ANY_SERVICE, Action
 from toolkit.packets import Box
-from toolkit.platforms._junos_heads import PREFIX_LIST, Words
-from toolkit.platforms._junos_terms import filters, prefix_lists, read_filter
+from toolkit.platforms._junos_heads import CONTROL_PLANE, PREFIX_LIST, Words
+from toolkit.platforms._junos_terms import ReadTerm, filters, prefix_lists, read_filter
 from toolkit.platforms._junos_text import Statements, bindings, join
 from toolkit.platforms._rules import Rule, first, permitted
 from toolkit.platforms.base import ConnState, Decision, DeviceContext
@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from toolkit.packets import PacketSet, Space
 
 UNIT: Final = re.compile(r".*\.[0-9]+", re.ASCII)
-Bound = tuple[str, tuple[Rule, ...]]  # (filter, its rules)
+
+
+class Bound(NamedTuple):
+    """A filter that is bound somewhere, with its terms."""
+
+    family: str
+    name: str
+    terms: tuple[ReadTerm, ...]
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What decides, in order; terms that go on to the next one do not."""
+        return tuple(rule for term in self.terms if term.action is not None for rule in term.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,8 @@ class JunosState:
         """See `FilterState`; a firewall filter knows no connections."""
         del state
         result = space.full
-        for (name, direction), (_, rules) in self.bound.items():
+        for (name, direction), bound in self.bound.items():
+            rules = bound.rules
             if direction == "input" and name == interface:
                 result = result & permitted(space, rules, Action.DENY)
             elif direction == "output":
@@ -64,10 +77,10 @@ class JunosState:
         for one in passed:
             if one is None:
                 continue
-            rule = first(one[1], packet)
+            rule = first(one.rules, packet)
             if rule is None:
-                return Decision(Action.DENY, one[0], "the end of the filter discards", "")
-            decision = Decision(rule.action, one[0], rule.text, rule.place)
+                return Decision(Action.DENY, one.name, "the end of the filter discards", "")
+            decision = Decision(rule.action, one.name, rule.text, rule.place)
             if rule.action is Action.DENY:
                 return decision
         return decision
@@ -85,35 +98,40 @@ class JunosState:
 
     def owned(self) -> JunosState | None:
         """See `FilterState`."""
-        ours = {words: at for words, at in self.statements.items() if self._is_ours(words)}
+        ours = {words: at for words, at in self.statements.items() if self.is_ours(words)}
         return read(self.context, ours, self.inactive) if ours else None
 
     def without_owned(self) -> JunosState:
         """See `FilterState`."""
-        rest = {words: at for words, at in self.statements.items() if not self._is_ours(words)}
+        rest = {words: at for words, at in self.statements.items() if not self.is_ours(words)}
         return read(self.context, rest, self.inactive)
 
     def text(self) -> str:
         """See `FilterState`."""
         return "".join(f"set {join(words)}\n" for words in normal(self.statements))
 
-    def _is_ours(self, words: Words) -> bool:
+    def is_ours(self, words: Words) -> bool:
+        """Whether a statement is the toolkit's."""
         prefix = f"{self.context.prefix}_"
         if words[:2] == PREFIX_LIST:
             return words[2].startswith(prefix)
         if words[0] == "firewall":
-            return words[4 if words[1] == "family" else 2].startswith(prefix)
-        return words[-1].startswith(prefix)
+            at = content_at(words)
+            # In a filter of somebody else, terms of ours carry the prefix.
+            return words[at - 1].startswith(prefix) or (
+                words[at : at + 1] == ("term",) and words[at + 1].startswith(prefix)
+            )
+        return words[-1].startswith(prefix) and not CONTROL_PLANE.fullmatch(words[1])
 
     def _deciding(self) -> Iterator[Words]:
         """Bindings of the device's interfaces, with the filters and prefix lists behind them, and all that is ours."""
         units = {unit_of(name) for name in self.context.interfaces}
         bound = [one for one in bindings(self.statements) if one[0] in units]
         used = {(family, target) for _, family, _, target, _ in bound}
-        filters = [w for w in self.statements if w[0] == "firewall" and (_key(w) in used or self._is_ours(w))]
+        filters = [w for w in self.statements if w[0] == "firewall" and (_key(w) in used or self.is_ours(w))]
         lists = {word for words in filters for word in words[-2:]}
         kept = {words for *_, words in bound} | set(filters)
-        kept |= {w for w in self.statements if w[:2] == PREFIX_LIST and (w[2] in lists or self._is_ours(w))}
+        kept |= {w for w in self.statements if w[:2] == PREFIX_LIST and (w[2] in lists or self.is_ours(w))}
         yield from normal([words for words in self.statements if words in kept])
 
 
@@ -124,23 +142,23 @@ def normal(statements: Iterable[Words]) -> list[Words]:
     """
     words_of = list(statements)
     order = {
-        term: number for number, term in enumerate(dict.fromkeys(_term(w) for w in words_of if w[0] == "firewall"))
+        term: number for number, term in enumerate(dict.fromkeys(term_key(w) for w in words_of if w[0] == "firewall"))
     }
     kinds = {"policy-options": 0, "firewall": 1, "interfaces": 2}
-    return sorted(words_of, key=lambda w: (kinds[w[0]], order[_term(w)] if w[0] == "firewall" else 0, w))
+    return sorted(words_of, key=lambda w: (kinds[w[0]], order[term_key(w)] if w[0] == "firewall" else 0, w))
 
 
-def _at(words: Words) -> int:
+def content_at(words: Words) -> int:
     """Where the name of a filter is followed by its content."""
     return 5 if words[1] == "family" else 3
 
 
 def _key(words: Words) -> tuple[str, str]:
-    return (words[2] if words[1] == "family" else "inet", words[_at(words) - 1])
+    return (words[2] if words[1] == "family" else "inet", words[content_at(words) - 1])
 
 
-def _term(words: Words) -> tuple[tuple[str, str], Words]:
-    return _key(words), words[_at(words) : _at(words) + 2]
+def term_key(words: Words) -> tuple[tuple[str, str], Words]:
+    return _key(words), words[content_at(words) : content_at(words) + 2]
 
 
 def unit_of(interface: str) -> str:
@@ -173,7 +191,8 @@ def read(context: DeviceContext, statements: Statements, inactive: tuple[Words, 
             raise ConfigError(f"there is no filter {target!r} of family {family}", place=place)
         if direction == "output":
             _check_outwards(context, name, place)
-        bound[name, direction] = target, read_filter(by_filter[family, target], lists)
+        terms = read_filter(by_filter[family, target], lists)
+        bound[name, direction] = Bound(family, target, terms)
     return JunosState(context, statements, inactive, bound)
 
 

@@ -82,8 +82,19 @@ def filters(found: Statements) -> dict[tuple[str, str], Statements]:
     return by_filter
 
 
-def read_filter(statements: Statements, lists: Mapping[str, list[tuple[Words, Place]]]) -> tuple[Rule, ...]:
-    """The rules of one filter, in order; what no rule matches is discarded.
+@dataclass(frozen=True, slots=True)
+class ReadTerm:
+    """A term as it reads: its rules share one action; None goes on to the next term."""
+
+    name: str
+    action: Action | None
+    rules: tuple[Rule, ...]
+    place: str
+    unconditional: bool
+
+
+def read_filter(statements: Statements, lists: Mapping[str, list[tuple[Words, Place]]]) -> tuple[ReadTerm, ...]:
+    """The terms of one filter, in order; what none of them decides is discarded.
 
     Raises:
         ConfigError: a condition or an action is not understood.
@@ -104,20 +115,17 @@ def read_filter(statements: Statements, lists: Mapping[str, list[tuple[Words, Pl
             term.actions += [(words[3:], place)] if words[3:] else []
         else:
             raise ConfigError(f"{join(words[2:])!r} in a term is not understood", place=place)
-    return tuple(rule for term in terms.values() for rule in _rules(term, lists))
+    return tuple(_read(term, lists) for term in terms.values())
 
 
-def _rules(term: _Term, lists: Mapping[str, list[tuple[Words, Place]]]) -> list[Rule]:
+def _read(term: _Term, lists: Mapping[str, list[tuple[Words, Place]]]) -> ReadTerm:
     action = _action(term)
-    match = _Match(term, lists)
-    ways = match.ways()
-    if action is None:
-        return []  # next term: what it matches goes on
-    text = term.text()
-    return [
-        Rule(action, protocol, dst, src, dport, sport, flags, text, str(term.place))
-        for protocol, dst, src, dport, sport, flags in ways
-    ]
+    text, place = term.text(), str(term.place)
+    rules = tuple(
+        Rule(action or Action.PERMIT, protocol, dst, src, dport, sport, flags, text, place)
+        for protocol, dst, src, dport, sport, flags in _Match(term, lists).ways()
+    )
+    return ReadTerm(term.name, action, rules, place, not term.conditions)
 
 
 def _action(term: _Term) -> Action | None:

@@ -9,10 +9,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import ConfigError, Place
-from toolkit.platforms._junos_heads import Words, is_kept
+from toolkit.platforms._junos_heads import CONTROL_PLANE, Words, is_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # Statements in the order of the configuration, each with the place where it was read.
 Statements = dict[Words, str]
@@ -119,9 +119,16 @@ def _insert(found: Statements, path: Words, place: Place) -> Statements:
     return dict([*rest[:index], *ours.items(), *rest[index:]])
 
 
-def bindings(found: Statements) -> Iterator[tuple[str, str, str, str, Words]]:
-    """(interface with unit, family, input or output, filter, statement) of every bound filter."""
+def bindings(found: Iterable[Words]) -> Iterator[tuple[str, str, str, str, Words]]:
+    """(interface with unit, family, input or output, filter, statement) of every filter of forwarded packets."""
     for words in found:
-        if words[0] == "interfaces":
+        if words[0] == "interfaces" and not CONTROL_PLANE.fullmatch(words[1]):
             _, name, _, unit, _, family, _, direction, target = words
             yield f"{name}.{unit}", family, direction, target, words
+
+
+def control_plane(found: Iterable[Words]) -> frozenset[str]:
+    """Names of the filters that judge what the device itself receives."""
+    return frozenset(
+        word for words in found if words[0] == "interfaces" and CONTROL_PLANE.fullmatch(words[1]) for word in words[2:]
+    )

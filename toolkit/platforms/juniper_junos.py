@@ -2,6 +2,7 @@
 
 *own*: a filter of ours on the input of every interface, replaced as a whole in one commit. Ports of a bridge take
 `family ethernet-switching`, routed interfaces `family inet`. Filters of the control plane (lo0) are never touched.
+*extend*: terms of ours between those of somebody's filter.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 from toolkit.errors import ConfigError, Place, PolicyError
 from toolkit.net import Direction
 from toolkit.platforms import _junos_routes
+from toolkit.platforms._junos_extend import extend
 from toolkit.platforms._junos_render import render
-from toolkit.platforms._junos_state import JunosState, normal, read
+from toolkit.platforms._junos_state import JunosState, content_at, normal, read
 from toolkit.platforms._junos_text import apply_script, join
 from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet, DeviceContext, FilterState
+from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
     from toolkit.policy import DevicePolicy
 
 CONFIRM_MINUTES: Final = 10
-# Words that name an object: a prefix list, a filter, the input of an interface.
-LENGTHS: Final = {"policy-options": 3, "firewall": 5, "interfaces": 8}
+# Words that name an object: a prefix list, the input of an interface.
+LENGTHS: Final = {"policy-options": 3, "interfaces": 8}
 
 
 class JuniperJunos:
@@ -82,7 +85,7 @@ class JuniperJunos:
     def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
         """Filters of ours; refused where somebody's filter stands, or where more is asked than the device holds."""
         now = _junos(running)
-        candidate = render(policy, now)
+        candidate = extend(policy, now.without_owned()) if extends(now) else render(policy, now)
         capacity = now.context.node.filter.capacity
         if capacity is not None:
             goal = self.parse_config(candidate.text, f"{policy.device}.cfg", now.context, now.without_owned())
@@ -142,6 +145,11 @@ def _junos(state: FilterState) -> JunosState:
     return state
 
 
+def extends(state: JunosState) -> bool:
+    """Whether somebody's filters are extended."""
+    return state.context.node.filter.mode is Ownership.EXTEND
+
+
 def _typed(lines: list[str]) -> str:
     """Lines for the operational prompt; an exclusive session refuses to mix with somebody's open changes."""
     return "".join(f"{line}\n" for line in ("configure exclusive", *lines, "exit"))
@@ -149,7 +157,7 @@ def _typed(lines: list[str]) -> str:
 
 def _entries(state: JunosState) -> int:
     """Entries that the bound filters take in hardware: every combination of addresses and ports."""
-    return sum(1 for _, rules in state.bound.values() for rule in rules for _ in rule.boxes())
+    return sum(1 for bound in state.bound.values() for rule in bound.rules for _ in rule.boxes())
 
 
 def _owned_text(state: JunosState) -> str:
@@ -161,13 +169,37 @@ def _lines(now: JunosState, goal: JunosState) -> Iterator[str]:
     """What turns what is ours now into what it shall be: each object that differs is replaced as a whole."""
     before, after = _objects(now), _objects(goal)
     stale = [path for path, content in before.items() if after.get(path) != content]
+    moved = [head for head in _orders(now) | _orders(goal) if _orders(now).get(head) != _orders(goal).get(head)]
+    stale += [path for path in before if path not in stale and any(path[: len(head)] == head for head in moved)]
     for path in reversed(stale):  # bindings before filters, filters before lists
         yield f"delete {join(path)}"
     for path, content in after.items():
-        if before.get(path) != content:
+        if path in stale or path not in before:
             yield from (f"set {join((*path, *words))}" for words in content)
+    for head in moved:
+        yield from _inserts(head, _orders(goal).get(head, ()), f"{goal.context.prefix}_")
     sleeping = [path for path in now.inactive if any(_overlap(path, one) for one in after)]
     yield from (f"activate {join(path)}" for path in sleeping)
+
+
+def _inserts(head: Words, terms: Sequence[str], prefix: str) -> Iterator[str]:
+    """Each term of ours before the next one of somebody else; behind the last of them is where `set` puts it."""
+    for number, term in enumerate(terms):
+        following = next((other for other in terms[number:] if not other.startswith(prefix)), None)
+        if term.startswith(prefix) and following is not None:
+            yield f"insert {join((*head, 'term', term))} before term {join((following,))}"
+
+
+def _orders(state: JunosState) -> dict[Words, tuple[str, ...]]:
+    """The terms of each filter of somebody else that holds terms of ours, in order."""
+    prefix = f"{state.context.prefix}_"
+    found: dict[Words, dict[str, None]] = {}
+    for words in state.statements:
+        if words[0] == "firewall":
+            at = content_at(words)
+            if not words[at - 1].startswith(prefix) and words[at : at + 1] == ("term",):
+                found.setdefault(words[:at], {})[words[at + 1]] = None
+    return {head: tuple(terms) for head, terms in found.items() if any(term.startswith(prefix) for term in terms)}
 
 
 def _overlap(one: Words, other: Words) -> bool:
@@ -176,10 +208,12 @@ def _overlap(one: Words, other: Words) -> bool:
 
 
 def _objects(state: JunosState) -> dict[Words, list[Words]]:
-    """Path of each object of ours (prefix lists, filters, bindings) -> what stands below it, in its normal order."""
+    """Path of each object of ours (prefix lists, filters, terms, bindings) -> what stands below it, in normal order."""
     owned = state.owned()
     found: dict[Words, list[Words]] = {}
     for words in normal(owned.statements) if owned else ():
-        length = LENGTHS[words[0]]
+        length = LENGTHS.get(words[0]) or content_at(words)
+        if words[0] == "firewall" and not words[length - 1].startswith(f"{state.context.prefix}_"):
+            length += 2  # a term of ours in a filter of somebody else
         found.setdefault(words[:length], []).append(words[length:])
     return found
