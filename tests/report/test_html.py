@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from toolkit.errors import InputError, ToolkitError
+from toolkit.lab.timeline import Event
 from toolkit.report.html import html_page, write_html
 from toolkit.report.model import AclRow, DeviceRow, EntryRow, FindingRow, RequirementRow, RunReport, Step
 
@@ -199,3 +200,26 @@ def test_counts_come_from_the_cells_where_there_are_any(report):
 def test_the_file_is_what_the_page_is(report, text, tmp_path):
     write_html(report, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
+
+
+def test_a_time_line_shows_what_was_expected_and_seen(report):
+    events = (
+        Event(0.0, "a moment", "do", "reboot leaf1", HOSTILE, ok=True),
+        Event(1.25, "a moment", "expect", "etcd healthy", "healthy", ok=True),
+        Event(2.5, "another", "expect", "losses 0", "3 lost", ok=False),
+    )
+    good = replace(report, steps=(), matrix=(), timeline=events[:2])
+    bad = replace(good, timeline=events)
+    assert not good.ok  # nothing was checked but a time line of a run without a step
+    good, bad = (replace(one, steps=(Step("a moment", ok=True),)) for one in (good, bad))
+    assert good.ok
+    assert not bad.ok
+    text = html_page(bad)
+    page = Page(text)
+    assert "alert(1)</script><img" not in text.split("<main>")[1]
+    assert page.links[:2] == ["#summary", "#timeline"]
+    assert "1 of 3 lines of the time line did not hold" in text
+    rows = re.findall(r"<tr><td class=\"number\">(\d+\.\d\d)</td><td>(.*?)</td>.*?(yes|no|</td><td></td>)(?:<|$)", text)
+    assert [(second, at) for second, at, _ in rows] == [("0.00", "a moment"), ("1.25", ""), ("2.50", "another")]
+    assert [held for *_, held in rows] == ["</td><td></td>", "yes", "no"]
+    assert "timeline" not in html_page(replace(good, timeline=()))

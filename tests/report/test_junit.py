@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from toolkit.lab.timeline import Event
 from toolkit.report.junit import junit_xml, write_junit
 from toolkit.report.model import RunReport, Step
 
@@ -61,3 +62,16 @@ def test_text_that_xml_cannot_hold_is_replaced(tmp_path):
     write_junit(RunReport(hostile, "s", "d", steps=(Step(hostile, ok=False, detail=hostile),)), tmp_path / "junit.xml")
     root = ET.parse(tmp_path / "junit.xml").getroot()
     assert root[0][0].get("name") == "a<b>&\"'  [31m "
+
+
+def test_every_expectation_of_a_scenario_is_a_case(report):
+    events = (
+        Event(0.0, "now", "do", "push", "applied", ok=True),
+        Event(1.0, "now", "expect", "losses 0", "0 lost", ok=True),
+        Event(2.0, "now", "expect", "etcd healthy", "broken", ok=False),
+        Event(3.0, "now", "do", "reboot leaf1", "could not be done", ok=False),
+    )
+    timeline = suite(ET.fromstring(junit_xml(replace(report, timeline=events))), "timeline")
+    assert [case.get("name") for case in timeline] == ["now: losses 0", "now: etcd healthy", "now: reboot leaf1"]
+    assert [case.find("failure") is None for case in timeline] == [True, False, False]
+    assert timeline[1].find("failure").get("message") == "broken"

@@ -14,9 +14,11 @@ TEXT: Final = b"here is the page\n"
 ARGUMENTS: Final = 3
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """A server that asks nobody for its own name."""
+
     def server_bind(self) -> None:
-        """Without the look-up of its own name that the library does: a lab has no resolver, and waits for none."""
+        """Without the look-up that the library does: a lab has no resolver, and waits for none."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "app.lab", int(self.server_address[1])
 
@@ -37,7 +39,7 @@ def main() -> int:
     if len(sys.argv) != ARGUMENTS:
         sys.stderr.write("usage: httpd.py ADDRESS PORT\n")
         return 2
-    _Server((sys.argv[1], int(sys.argv[2])), _Page).serve_forever()
+    Server((sys.argv[1], int(sys.argv[2])), _Page).serve_forever()
     return 0
 
 

@@ -199,11 +199,11 @@ class Services:
 
     def etcd_state(self) -> tuple[str, str]:
         """`healthy` (every member, each takes a write), `degraded` (a write is kept), `broken`; and what was seen."""
-        whole = self._etcd(self._leaders())
         members = self.plan.with_service("etcd")
         with ThreadPoolExecutor(max_workers=max(1, len(members))) as pool:  # a write that is not kept takes a second
             kept = pool.map(self._write, [node.name for node in members])
-        took = [node.name for node, good in zip(members, kept, strict=True) if good]
+            took = [node.name for node, good in zip(members, kept, strict=True) if good]
+        whole = self._etcd(self._leaders())
         state = "healthy" if whole.healthy and len(took) == len(members) else "degraded" if took else "broken"
         return state, f"{whole.detail}, a write is kept by {', '.join(took) or 'none'}"
 
