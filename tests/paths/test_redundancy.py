@@ -227,3 +227,36 @@ def test_a_failure_names_what_is_down():
     assert str(link(topology, "fw1", "eth1")) == "sw1:p3 -- fw1:eth1"
     assert str(HEALTHY) == "nothing"
     assert len(single_failures(topology)) == len(topology.nodes) + len(topology.links)
+
+
+def found_alone(finder, source, destination, goal, how):
+    try:
+        return set(how(finder)(source, destination, goal))
+    except NoPathError:
+        return None
+
+
+def test_hosts_that_are_attached_alike_share_what_each_would_find_alone():
+    topology = load_site(LAB).topology
+    finder = PathFinder(topology)
+    for failure in (HEALTHY, *single_failures(topology)):
+        one = finder.under(failure)
+        for source in topology.hosts:
+            for destination in topology.hosts:
+                for goal in destination.addresses if source != destination else ():
+                    ends = (source.name, destination.name, goal)
+                    shared = found_alone(one, *ends, lambda f: f.paths)
+                    assert shared == found_alone(one, *ends, lambda f: f._search)
+
+
+def test_what_goes_through_a_host_is_shared_with_nobody():
+    attachments = PathFinder(load_site(LAB).topology).attachments
+    own, other = IPv4Address("10.30.1.12"), IPv4Address("10.31.0.10")
+    assert attachments.pair("agent1", "server2", own) is not None
+    assert attachments.pair("agent1", "server2", other) is None
+    one, two = (
+        attachments.pair("agent1", name, goal)
+        for name, goal in (("server2", own), ("server1", IPv4Address("10.30.1.11")))
+    )
+    assert one.alike == two.alike
+    assert attachments.pair("jump1", "server2", own).alike != one.alike

@@ -14,12 +14,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from toolkit.errors import NoPathError, SiteError
+from toolkit.paths.attachment import Attachments, moved
 from toolkit.paths.failure import HEALTHY, Failure, Remaining
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
     from ipaddress import IPv4Address, IPv4Network
 
+    from toolkit.paths.attachment import Attached
     from toolkit.topology import Interface, Node, Port, Route, Topology
 
 MAX_PATHS = 64
@@ -52,12 +54,15 @@ class PathFinder:
         self.failure = failure
         self.remaining = Remaining(topology, failure)
         self._found: dict[tuple[str, str, IPv4Address], tuple[Path, ...]] = {}
+        self._alike: dict[Hashable, tuple[tuple[Path, ...], Attached]] = {}
         self._under: dict[Failure, PathFinder] = {failure: self}
+        self.attachments = Attachments(topology)
 
     def under(self, failure: Failure) -> PathFinder:
         """The finder of the same topology under a failure; kept, so that its paths are found once."""
         if failure not in self._under:
             self._under[failure] = PathFinder(self.topology, failure)
+            self._under[failure].attachments = self.attachments
         return self._under[failure]
 
     def paths(self, source: str, destination: str, address: IPv4Address | None = None) -> tuple[Path, ...]:
@@ -73,8 +78,19 @@ class PathFinder:
             raise SiteError(f"{destination} has no address, so nothing can reach it")
         key = (source, destination, goal)
         if key not in self._found:
-            self._found[key] = self._search(source, destination, goal)
+            self._found[key] = self._like_others(source, destination, goal)
         return self._found[key]
+
+    def _like_others(self, source: str, destination: str, goal: IPv4Address) -> tuple[Path, ...]:
+        """As `_search`, found once for all pairs that are attached alike and whose own cables are whole."""
+        wanted = self.attachments.pair(source, destination, goal)
+        whole = all(map(self.remaining.port, self._ends(source, destination)))
+        if wanted is None or not whole:
+            return self._search(source, destination, goal)
+        if wanted.alike not in self._alike:
+            self._alike[wanted.alike] = (self._search(source, destination, goal), wanted)
+        paths, found = self._alike[wanted.alike]
+        return moved(paths, found, wanted, source, destination)
 
     def found(self) -> Iterator[tuple[str, IPv4Address, tuple[Path, ...]]]:
         """(source host, destination address, paths) of everything that was asked for so far."""

@@ -174,11 +174,15 @@ class _Collector:
 
 def flow_ends(topology: Topology, flow: Flow) -> Iterator[tuple[str, str]]:
     """(source host, destination host) pairs of a flow; the role `any` stands at every other host."""
-    everywhere = [node.name for node in topology.hosts]
-    for source in [flow.source.at] if flow.source.at else everywhere:
-        for destination in [flow.destination.at] if flow.destination.at else everywhere:
+    sources, destinations = ([end.at] if end.at else _everywhere(topology) for end in (flow.source, flow.destination))
+    for source in sources:
+        for destination in destinations:
             if source != destination:
                 yield source, destination
+
+
+def _everywhere(topology: Topology) -> list[str]:
+    return [node.name for node in topology.hosts]
 
 
 def is_supported_path(flow: Flow) -> bool:

@@ -12,7 +12,7 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from toolkit.errors import NoPathError, SiteError
+from toolkit.errors import NoPathError
 from toolkit.flows import is_error_message
 from toolkit.packets import Box
 from toolkit.paths import HEALTHY, Alternatives, Failure, single_failures
@@ -20,17 +20,18 @@ from toolkit.platforms.base import ConnState
 from toolkit.policy.build import answer_of, entry_of, flow_ends, goal_address
 from toolkit.policy.findings import split_state
 from toolkit.spec.model import Finding, Severity
+from toolkit.verify.exposures import Exposure, Exposures, answerers
 from toolkit.verify.ways import Ways
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from toolkit.flows import Flow, FlowGraph
-    from toolkit.net import Packet
     from toolkit.packets import PacketSet, Space
     from toolkit.paths import Path, PathFinder
     from toolkit.platforms.base import FilterState
     from toolkit.policy import DevicePolicy
+    from toolkit.verify.ways import Routing
 
 Paths = tuple["Path", ...]
 ByEnds = dict[tuple[str | None, str | None], list["Flow"]]  # by (from, to); None is everywhere
@@ -55,15 +56,6 @@ class Fate:
 
     leg: Leg
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """A packet in scope that passes from a host to another although nothing asks for it."""
-
-    source: str
-    destination: str
-    packet: Packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +108,13 @@ class FailureAnalysis:
         self.space = space
         self.alternatives = Alternatives(finder)
         self.ways = Ways(finder, policies, states, before, space)
-        self.scope = space.union(next(iter(policies.values())).scope) if policies else space.empty
-        self._sets: dict[Flow, tuple[PacketSet, PacketSet | None]] = {}
+        scope = space.union(next(iter(policies.values())).scope) if policies else space.empty
+        self.exposures = Exposures(graph, self.ways, scope, self._packets)
+        # Flows and legs are kept, so their identity tells them apart, and costs less than their hash.
+        self._sets: dict[int, tuple[PacketSet, PacketSet | None]] = {}
+        self._moved_by: dict[Paths, tuple[Failure, ...]] = {}
         self._hosts: dict[str, tuple[PacketSet, PacketSet]] = {}
-        self._known: dict[tuple[Path, Failure], Packet | None] = {}
-        self._asked_for: dict[tuple[str, str, bool], PacketSet] = {}
-        self._targets: dict[str, PacketSet] = {}
+        self._judged: dict[tuple[int, Paths, Paths, tuple[Routing, ...]], str] = {}
 
     def reports(self) -> Iterator[FailureReport]:
         """The healthy state first, then every single failure of a node and of a link."""
@@ -133,8 +126,9 @@ class FailureAnalysis:
         finder = self.finder.under(failure)
         fates = _Fates()
         single = len(failure.nodes) + len(failure.links) == 1
-        for leg in self._touched[failure] if single else self.legs:
+        for leg in self._touched.get(failure, ()) if single else self.legs:
             self._judge(leg, finder, fates)
+        pairs = self._touched_pairs.get(failure, ()) if single else self.exposures.pairs
         return FailureReport(
             failure,
             len(self.legs),
@@ -142,7 +136,7 @@ class FailureAnalysis:
             tuple(fates.rerouted),
             tuple(fates.isolated),
             tuple(fates.lost),
-            tuple(self._exposures(finder)),
+            tuple(self.exposures.under(finder, pairs)),
         )
 
     @cached_property
@@ -161,12 +155,28 @@ class FailureAnalysis:
                 found[failure].append(leg)
         return found
 
+    @cached_property
+    def _touched_pairs(self) -> Mapping[Failure, list[tuple[str, str]]]:
+        return self.exposures.touched(self.alternatives)
+
     def _relevant(self, leg: Leg) -> Iterable[Failure]:
         there, back = self._paths(leg, self.finder)
-        own = [Failure(nodes=(name,)) for name in (leg.source, leg.destination)]
-        cables = [link for link in self.topology.links if {leg.source, leg.destination} & {link[0][0], link[1][0]}]
-        links = [Failure(links=(link,)) for link in cables]
-        return dict.fromkeys((*own, *links, *self.alternatives.failures((*there, *back))))
+        own = (*self._own[leg.source], *self._own[leg.destination])
+        return dict.fromkeys((*own, *self._moving(there), *self._moving(back)))
+
+    def _moving(self, paths: Paths) -> tuple[Failure, ...]:
+        if paths not in self._moved_by:
+            self._moved_by[paths] = self.alternatives.failures(paths)
+        return self._moved_by[paths]
+
+    @cached_property
+    def _own(self) -> Mapping[str, tuple[Failure, ...]]:
+        """The failures of a node itself and of its cables."""
+        found = {name: [Failure(nodes=(name,))] for name in self.topology.nodes}
+        for link in self.topology.links:
+            for name in {link[0][0], link[1][0]}:
+                found[name].append(Failure(links=(link,)))
+        return {name: tuple(failures) for name, failures in found.items()}
 
     def _paths(self, leg: Leg, finder: PathFinder) -> tuple[Paths, Paths]:
         """Paths there, and those of the answers where some come: not always from where the packet was sent to."""
@@ -175,7 +185,7 @@ class FailureAnalysis:
         if self._packets(leg.flow)[1] is None:
             return there, ()
         home = goal_address(self.topology, leg.source, leg.flow.source)
-        hosts = [host for host in _answerers(leg.flow, leg.destination) if host not in (None, leg.source)]
+        hosts = [host for host in answerers(leg.flow, leg.destination) if host not in (None, leg.source)]
         if leg.flow.answerers:  # a balancer hands nothing to a server that is cut off
             hosts = [host for host in hosts if host in finder.remaining.cabled(leg.source)]
             if not hosts:
@@ -184,12 +194,12 @@ class FailureAnalysis:
 
     def _packets(self, flow: Flow) -> tuple[PacketSet, PacketSet | None]:
         """What a flow sends, and what answers it."""
-        if flow not in self._sets:
+        if id(flow) not in self._sets:
             entry = entry_of(flow)
             answer = answer_of(entry, flow, self.graph.site.client_ports)
             back = self.space.union(answer.boxes()) if answer is not None else None
-            self._sets[flow] = (self.space.union(entry.boxes()), back)
-        return self._sets[flow]
+            self._sets[id(flow)] = (self.space.union(entry.boxes()), back)
+        return self._sets[id(flow)]
 
     def _of_leg(self, leg: Leg) -> tuple[PacketSet, PacketSet | None]:
         """As `_packets`; where a flow starts or ends anywhere, this host's own part of it."""
@@ -211,24 +221,38 @@ class FailureAnalysis:
         return self._hosts[host]
 
     def _judge(self, leg: Leg, finder: PathFinder, fates: _Fates) -> None:
+        cut = self._isolated(leg, finder)
+        if cut:
+            fates.isolated.append(Fate(leg, cut))
+            return
         try:
             there, back = self._paths(leg, finder)
         except NoPathError as caught:
-            cut = NO_SERVER if caught.message == NO_SERVER else self._isolated(leg, finder)
-            (fates.isolated if cut else fates.lost).append(Fate(leg, cut or str(caught)))
+            where = fates.isolated if caught.message == NO_SERVER else fates.lost
+            where.append(Fate(leg, caught.message))
             return
+        problem = self._problem(leg, there, back, finder)
+        if problem:
+            fates.lost.append(Fate(leg, problem))
+        elif (there, back) != self._paths(leg, self.finder):
+            devices = dict.fromkeys(hop.device for path in (*there, *back) for hop in path.hops)
+            fates.rerouted.append(Fate(leg, f"over {', '.join(devices)}"))
+
+    def _problem(self, leg: Leg, there: Paths, back: Paths, finder: PathFinder) -> str:
+        """Why a leg does not pass on its paths, empty where it does; known for the same paths and routes."""
+        key = (id(leg), there, back, tuple(self.ways.routing(finder, path) for path in (*there, *back)))
+        if key not in self._judged:
+            self._judged[key] = self._denial(leg, there, back, finder)
+        return self._judged[key]
+
+    def _denial(self, leg: Leg, there: Paths, back: Paths, finder: PathFinder) -> str:
         sent, answer = self._of_leg(leg)
         first = ConnState.RELATED if is_error_message(leg.flow.service) else ConnState.NEW
         denied = self.ways.denial(finder, there, sent, first)
         if not denied and answer is not None:
             denied = self.ways.denial(finder, back, answer, ConnState.ESTABLISHED)
-        split = split_state(there, back, self.topology) if back else ()
-        if denied or split:
-            asymmetric = f"{', '.join(split)} each see one direction only, and do not share their state"
-            fates.lost.append(Fate(leg, denied or asymmetric))
-        elif (there, back) != self._paths(leg, self.finder):
-            devices = dict.fromkeys(hop.device for path in (*there, *back) for hop in path.hops)
-            fates.rerouted.append(Fate(leg, f"over {', '.join(devices)}"))
+        split = split_state(there, back, self.topology) if back and not denied else ()
+        return f"{', '.join(split)} each see one direction only, and do not share their state" if split else denied
 
     @staticmethod
     def _isolated(leg: Leg, finder: PathFinder) -> str:
@@ -243,77 +267,6 @@ class FailureAnalysis:
             if not any(finder.remaining.port(i.port) for i in finder.topology.nodes[name].interfaces.values()):
                 return f"{name} is cut off"
         return "no cable is left between them"
-
-    # ---- what else passes -----------------------------------------------------------------
-
-    def _exposures(self, finder: PathFinder) -> Iterator[Exposure]:
-        for source in self.topology.hosts:
-            for destination in self.topology.hosts:
-                if source is destination or not destination.addresses:
-                    continue
-                try:
-                    paths = finder.paths(source.name, destination.name)
-                except SiteError:
-                    continue  # no way, or one that ends at a host, a transparent balancer for example
-                for path in paths:
-                    packet = self._excess(finder, path)
-                    if packet is not None:
-                        yield Exposure(source.name, destination.name, packet)
-                        break
-
-    def _excess(self, finder: PathFinder, path: Path) -> Packet | None:
-        """A packet in scope that passes a path and that nothing asks for; whoever's address it carries."""
-        if not path.hops:
-            return None  # no device could deny it, and the policy's findings say so
-        key = (path, finder.failure if self.ways.moved(finder) else HEALTHY)
-        if key not in self._known:
-            passing = self.ways.passing(finder, path) & self.scope & self._towards(path.destination)
-            self._known[key] = (passing - self._allowed(finder, path)).witness() if passing else None
-        return self._known[key]
-
-    def _allowed(self, finder: PathFinder, path: Path) -> PacketSet:
-        """What is asked for between two hosts, and what passed before where no device on the path closes anything.
-
-        On a path without connection tracking the answers are first packets too.
-        """
-        allowed = self._asked(path.source, path.destination, answers=False)
-        if not any(self.topology.nodes[hop.device].stateful for hop in path.hops):
-            allowed |= self._asked(path.source, path.destination, answers=True)
-        return allowed | self.ways.tolerated(finder, path)
-
-    def _asked(self, source: str, destination: str, *, answers: bool) -> PacketSet:
-        """What flows ask for from a host to another: their first packets, or the answers to flows the other way."""
-        key = (source, destination, answers)
-        if key not in self._asked_for:
-            found = self.space.empty
-            for ends in ((source, destination), (None, destination), (source, None)):
-                for flow in self._by_ends[answers].get(ends, ()):
-                    one = self._packets(flow)[answers]
-                    found = found | one if one is not None else found
-            self._asked_for[key] = found
-        return self._asked_for[key]
-
-    @cached_property
-    def _by_ends(self) -> tuple[ByEnds, ByEnds]:
-        """Flows by the hosts that send their first packets and get them; by those that answer and get the answer."""
-        first: dict[tuple[str | None, str | None], list[Flow]] = defaultdict(list)
-        answers: dict[tuple[str | None, str | None], list[Flow]] = defaultdict(list)
-        for flow in self.graph.flows:
-            first[flow.source.at, flow.destination.at].append(flow)
-            for host in _answerers(flow, flow.destination.at):
-                answers[host, flow.source.at].append(flow)
-        return first, answers
-
-    def _towards(self, host: str) -> PacketSet:
-        """Packets that are routed to a host: to its addresses, and to the prefixes behind it that are no other's."""
-        if host not in self._targets:
-            self._targets[host] = self.ways.towards(self.graph.site, host)
-        return self._targets[host]
-
-
-def _answerers(flow: Flow, destination: str | None) -> tuple[str | None, ...]:
-    """Hosts that answer a flow to a destination; None is everywhere."""
-    return (destination,) if flow.answerers is None else tuple(one.at for one in flow.answerers)
 
 
 def single_points(reports: Iterable[FailureReport], hosts: Iterable[str]) -> Iterator[Finding]:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from toolkit.packets import PacketSet, Space
-    from toolkit.paths import Hop, Path, PathFinder
+    from toolkit.paths import Failure, Hop, Path, PathFinder
     from toolkit.platforms.base import FilterState
     from toolkit.policy import DevicePolicy
     from toolkit.site import Site
 
 Domains = tuple[tuple[str, tuple[IPv4Network, ...]], ...]
+Routing = tuple[tuple[str, Domains], ...]  # of the devices that send other than usual
 
 
 class Ways:
@@ -40,13 +41,21 @@ class Ways:
         self.space = space
         self._filters = {False: states, True: before}
         self._permitted: dict[tuple[str, str, ConnState, bool, Domains], PacketSet] = {}
-        self._moved: dict[PathFinder, bool] = {}
+        self._moved: dict[tuple[Failure, str], Domains] = {}
 
-    def moved(self, finder: PathFinder) -> bool:
-        """Whether a failure changes what some device sends where, and so the meaning of a rule on output interfaces."""
-        if finder not in self._moved:
-            self._moved[finder] = finder.domains != self.healthy.domains
-        return self._moved[finder]
+    def routing(self, finder: PathFinder, path: Path) -> Routing:
+        """What the devices of a path send elsewhere than usual: rules on output interfaces change their meaning."""
+        devices = dict.fromkeys(hop.device for hop in path.hops)
+        return tuple((device, moved) for device in devices if (moved := self._domains(finder, device)))
+
+    def _domains(self, finder: PathFinder, device: str) -> Domains:
+        """What a device sends where under a failure; empty where it is as usual."""
+        key = (finder.failure, device)
+        if key not in self._moved:
+            domains = finder.domains[device]
+            usual = domains == self.healthy.domains[device]
+            self._moved[key] = () if usual else tuple(domains.items())
+        return self._moved[key]
 
     def denial(self, finder: PathFinder, paths: tuple[Path, ...], packets: PacketSet, state: ConnState) -> str:
         """Who denies some of the packets on some of the paths, in words; empty where all pass.
@@ -89,8 +98,7 @@ class Ways:
         return own | (self.space.union(Box.of(dst=prefix) for prefix in behind) - others)
 
     def _passes(self, finder: PathFinder, hop: Hop, state: ConnState, *, before: bool = False) -> PacketSet:
-        domains: Domains = tuple(finder.domains[hop.device].items()) if self.moved(finder) else ()
-        key = (hop.device, hop.in_interface, state, before, domains)
+        key = (hop.device, hop.in_interface, state, before, self._domains(finder, hop.device))
         if key not in self._permitted:
             one = self._filter(finder, hop.device, before=before)
             self._permitted[key] = one.permitted(self.space, hop.in_interface, state)
@@ -99,8 +107,8 @@ class Ways:
     def _filter(self, finder: PathFinder, device: str, *, before: bool) -> FilterState:
         """A device's filter, read under the routes that it has now."""
         state = self._filters[before][device]
-        domains = finder.domains[device]
-        if domains == self.healthy.domains[device]:
+        if not self._domains(finder, device):
             return state
-        moved: FilterState = replace(cast("Any", state), context=replace(state.context, domains=domains))
+        context = replace(state.context, domains=finder.domains[device])
+        moved: FilterState = replace(cast("Any", state), context=context)
         return moved
