@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from toolkit.platforms._cisco_edit import Edit
 from toolkit.platforms._cisco_model import AccessList, Bound, Config, Entry, Remark
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Change:
 
     def __init__(self, goal: Config, now: Config, prefix: str, dialect: Dialect, names: Mapping[str, str]) -> None:
         self.goal, self.now = ours(goal, prefix), ours(now, prefix)
+        self.before = now
         self.after = goal
         self.prefix = prefix
         self.dialect = dialect
@@ -79,8 +81,15 @@ class Change:
 
     def lines(self) -> Iterator[str]:
         """Lines of configuration mode, sections closed by `exit`."""
-        if same(self.goal, self.now):
-            return
+        theirs, wanted = (others(one, self.prefix).acls for one in (self.before, self.after))
+        for name, acl in theirs.items():
+            # A list that somebody took away since is theirs to bring back.
+            yield from Edit(acl, wanted.get(name, AccessList(name)), self.prefix, self.dialect).lines()
+        if not same(self.goal, self.now):
+            yield from self._own()
+
+    def _own(self) -> Iterator[str]:
+        """Lists of our own."""
         goal, now = self.goal, self.now
         stale_groups = {name for name in goal.groups if name in now.groups and goal.groups[name] != now.groups[name]}
         stale_groups |= {g.name for g in now.groups.values() if stale_groups & set(g.uses)}

@@ -103,6 +103,13 @@ class Dialect:
             text = f"remark {line.text}" if isinstance(line, Remark) else line.text
             yield f"{line.seq} {text}" if show and line.seq else text
 
+    def resequence(self, name: str, start: int, step: int) -> tuple[list[str], list[str]]:
+        """(lines outside the list, lines inside it) that number a list anew."""
+        if self.name == "arista_eos":
+            return [], [f"resequence {start} {step}"]
+        words = "resequence ip access-list" if self.groups == "nxos" else "ip access-list resequence"
+        return [f"{words} {name} {start} {step}"], []
+
     def group_head(self, group: Group) -> str:
         """The line that opens an object group."""
         kinds = {"network": "network", "service": "service", "port": "port"}

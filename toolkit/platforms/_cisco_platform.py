@@ -11,7 +11,9 @@ from toolkit.errors import ConfigError, Place, PolicyError
 from toolkit.net import Direction
 from toolkit.platforms._cisco_change import Change, both, others, ours
 from toolkit.platforms._cisco_dialect import Dialect, write_config
+from toolkit.platforms._cisco_edit import only_marked, without_marked
 from toolkit.platforms._cisco_eval import View
+from toolkit.platforms._cisco_extend import render_extend
 from toolkit.platforms._cisco_model import Config
 from toolkit.platforms._cisco_names import interface_key
 from toolkit.platforms._cisco_render import render_own
@@ -65,12 +67,14 @@ class CiscoState:
 
     def owned(self) -> CiscoState | None:
         """See `FilterState`."""
-        mine = ours(self.config, self.context.prefix)
+        prefix = self.context.prefix
+        mine = both(ours(self.config, prefix), only_marked(others(self.config, prefix), prefix))
         return replace(self, config=mine) if mine.acls or mine.groups or mine.bindings else None
 
     def without_owned(self) -> CiscoState:
         """See `FilterState`."""
-        return replace(self, config=others(self.config, self.context.prefix))
+        prefix = self.context.prefix
+        return replace(self, config=without_marked(others(self.config, prefix), prefix))
 
     def text(self) -> str:
         """See `FilterState`."""
@@ -131,10 +135,12 @@ class CiscoPlatform:
 
     def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
         """Our lists and where they are bound; refused where that would not do what the policy asks."""
-        if policy.ownership is not Ownership.OWN:
-            raise PolicyError(f"{policy.device}: mode {policy.ownership.value} is not known to {self.name}; use own")
         now = CiscoState(running.context, self.dialect, self._config(running))
         foreign = now.without_owned()
+        if policy.ownership is Ownership.EXTEND:
+            return self._extended(policy, foreign)
+        if policy.ownership is Ownership.JUMP:
+            raise PolicyError(f"{policy.device}: {self.name} has no chains to jump to; use filter.mode own or extend")
         mine = render_own(policy, now.context, self.dialect, foreign.config)
         self._check_capacity(replace(now, config=both(foreign.config, mine)), 0)
         text = whole_config(self.dialect, mine, now.context)
@@ -143,6 +149,16 @@ class CiscoPlatform:
         }
         return CandidateConfig(policy.device, self.name, text, tuple(mine.acls), bindings)
 
+    def _extended(self, policy: DevicePolicy, foreign: CiscoState) -> CandidateConfig:
+        """Entries of ours in somebody's lists."""
+        made = render_extend(policy, foreign.context, self.dialect, foreign.config)
+        config = replace(foreign.config, acls={**foreign.config.acls, **made.lists})
+        self._check_capacity(replace(foreign, config=config), 0)
+        head = f"! {policy.device}: entries of the toolkit in lists of others, which are not touched otherwise"
+        return CandidateConfig(
+            policy.device, self.name, text_of(head, *made.lines), tuple(made.lists), made.bindings, made.existing
+        )
+
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
         """What to type; nothing where the device has it already."""
         now = CiscoState(running.context, self.dialect, self._config(running))
@@ -150,8 +166,8 @@ class CiscoPlatform:
         lines = self._lines(goal, now)
         if not lines:
             return ChangeSet(candidate.device, "", "", {}, "")
-        self._check_capacity(goal, now.entries() if now.owned() else 0)
-        before, after = (_shown(state) for state in (now, goal))
+        self._check_capacity(goal, now.entries() if ours(now.config, now.context.prefix).acls else 0)
+        before, after = _shown(now, goal)
         diff = "".join(
             unified_diff(
                 before.splitlines(keepends=True),
@@ -161,8 +177,10 @@ class CiscoPlatform:
             )
         )
         apply, confirm = self.wrap(lines, now, timed=True)
+        # The lines may get other numbers beside what stands there today, and the rollback names them.
+        then = self.parse_config(apply, f"{candidate.device}: change", now.context, now)
         return ChangeSet(
-            candidate.device, apply, self.restore(now, goal), {}, diff, confirm=confirm, save=f"{self.saving}\n"
+            candidate.device, apply, self.restore(now, then), {}, diff, confirm=confirm, save=f"{self.saving}\n"
         )
 
     def restore(self, target: FilterState, running: FilterState) -> str:
@@ -230,9 +248,19 @@ class CiscoPlatform:
             )
 
 
-def _shown(state: CiscoState) -> str:
-    owned = state.owned()
-    return owned.text() if owned is not None else ""
+def _shown(now: CiscoState, goal: CiscoState) -> list[str]:
+    """What is ours in two states, with the lists of others in which something of ours stands."""
+    prefix = now.context.prefix
+    theirs = {name for one in (now, goal) for name in only_marked(others(one.config, prefix), prefix).acls}
+    return [
+        replace(
+            one,
+            config=both(
+                ours(one.config, prefix), Config({n: acl for n, acl in one.config.acls.items() if n in theirs})
+            ),
+        ).text()
+        for one in (now, goal)
+    ]
 
 
 def session(prefix: str, lines: Sequence[str]) -> str:

@@ -266,6 +266,8 @@ class Reader:
         seq = int(words[0])
         if not 0 < seq <= MAX_SEQ:
             raise self.error(f"{seq} is no sequence number")
+        if words[1] == "remark" and not self.dialect.numbered:
+            return 0, words[1:]  # newer systems show it with the number of the entry behind it
         if seq in self.taken:
             raise self.error(f"sequence number {seq} stands twice in list {self.acl.name}")
         return seq, words[1:]
