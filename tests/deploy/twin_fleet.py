@@ -288,6 +288,8 @@ class TwinFleet:
     known_hosts: Path
     problems: dict[str, list[str]] = field(default_factory=dict)
     on_verify: object = None
+    render: object = None  # (device, ports, running state) -> candidate, where the platform is a real one
+    platform: object = None
 
     @property
     def devices(self):
@@ -310,10 +312,14 @@ class TwinFleet:
 
     def plan(self, target, ports=NEW):
         running = target.read(self.devices)
-        text = entries_for(self.os, *ports)
-        self.candidates = {d: CandidateConfig(d, self.os, text, (), {}) for d in self.devices}
+        if self.render is not None:
+            self.candidates = {d: self.render(d, ports, running[d]) for d in self.devices}
+        else:
+            text = entries_for(self.os, *ports)
+            self.candidates = {d: CandidateConfig(d, self.os, text, (), {}) for d in self.devices}
         rendered = {d: SimpleNamespace(candidate=one) for d, one in self.candidates.items()}
-        changes = {d: PLATFORMS[self.os].change(self.candidates[d], running[d]) for d in self.devices}
+        platform = self.platform or PLATFORMS[self.os]
+        changes = {d: platform.change(self.candidates[d], running[d]) for d in self.devices}
         plan = deploy.make_plan(self.site, rendered, running, changes)
         deploy.save_plan(plan, self.runs, running)
         return plan
@@ -353,17 +359,19 @@ class TwinFleet:
             device.counted = 0
 
 
-def make_fleet(os: str, count: int, folder: Path, monkeypatch: pytest.MonkeyPatch, settings, minute=60.0, **login):
+def make_fleet(
+    os: str, count: int, folder: Path, monkeypatch: pytest.MonkeyPatch, settings, minute=60.0, boots=None, **login
+):
     """A server (to be entered) and what is needed to make a fleet of it."""
     key = folder / "id"
     public = keygen(key)
     text = entries_for(os, *OLD)
     list_name = TK + hashlib.sha256(text.encode()).hexdigest()[:6].upper()
     who = Login("netops", "secret", (public,), **login)
-    twins = [
-        make_twin(f"sw{n}", os, boot_config(os, f"sw{n}", text, list_name), who, minute=minute)
-        for n in range(1, count + 1)
-    ]
+    boots = boots or {f"sw{n}": boot_config(os, f"sw{n}", text, list_name) for n in range(1, count + 1)}
+    twins = [make_twin(name, os, boot, who, minute=minute) for name, boot in boots.items()]
+    for twin in twins:
+        twin.watched = True
     return TwinServer(twins), key
 
 

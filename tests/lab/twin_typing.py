@@ -11,6 +11,7 @@ class Keyboard:
     def __init__(self, os: str, config: str, **faults) -> None:
         self.device = make_twin("dev1", os, config, Login())
         self.device.start_timer = self._timed
+        self.device.watched = True
         for name, value in faults.items():
             setattr(self.device.faults, name, value)
         self.output: list[str] = []

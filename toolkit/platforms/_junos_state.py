@@ -145,7 +145,11 @@ def normal(statements: Iterable[Words]) -> list[Words]:
         term: number for number, term in enumerate(dict.fromkeys(term_key(w) for w in words_of if w[0] == "firewall"))
     }
     kinds = {"policy-options": 0, "firewall": 1, "interfaces": 2}
-    return sorted(words_of, key=lambda w: (kinds[w[0]], order[term_key(w)] if w[0] == "firewall" else 0, w))
+    return sorted(
+        words_of,
+        # Filters by their name: one that is deleted and set again stands last, and means what it meant.
+        key=lambda w: (kinds[w[0]], *((_key(w), order[term_key(w)]) if w[0] == "firewall" else (("", ""), 0)), w),
+    )
 
 
 def content_at(words: Words) -> int:

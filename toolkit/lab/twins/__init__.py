@@ -7,6 +7,7 @@ list is this project's second reading of the vendors' manuals (certificate level
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from toolkit.lab.twins.boot import SHORT, load
@@ -45,5 +46,6 @@ def judge(device: Device, interface: str, packet: Packet, config: str | None = N
     return judge_tree(running, SHORT[device.os], interface, packet)
 
 
+@lru_cache(maxsize=256)  # the moments of a change are judged for many packets; nobody changes what is read here
 def _read(system: str, config: str) -> Tree | Statements:
     return Statements.read(config) if system == "juniper_junos" else Tree.read(config)

@@ -58,7 +58,8 @@ class Login:
 class Device:
     """One twin. `os` is a netmiko driver's name. `minute` is how many seconds its commit timers take for a minute.
 
-    `states` are all running configurations that it has had, in order, so that every moment of a change can be judged.
+    A device that is `watched` keeps in `states` all running configurations that it has had, in order, so that every
+    moment of a change can be judged.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Device:
     typed: list[str] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
     saves: int = 0
+    watched: bool = False
     lock: Shell | None = None
     counted: int = 0
     timer: asyncio.TimerHandle | None = None
@@ -85,7 +87,9 @@ class Device:
         self.note()
 
     def note(self) -> None:
-        """Keep the running configuration, where it differs from the last one kept."""
+        """Keep the running configuration of a watched device, where it differs from the last one kept."""
+        if self.states and not self.watched:
+            return
         text = self.running.text()
         if not self.states or self.states[-1] != text:
             self.states.append(text)

@@ -209,7 +209,8 @@ def judge_lines(lines: Iterable[str], os: str, packet: Packet, groups: Groups) -
             continue  # remarks, statistics
         empty = False
         ace = read_ace(words, os, kinds)
-        if matches(ace, packet, groups):
+        # An ASA puts fragments together first: one that comes alone passes no entry that looks at ports.
+        if matches(ace, packet, groups) and not (os == "asa" and packet.fragment and ace.looks_at_ports):
             return Ruling(ace.permit, line)
     # An access list without any entry filters nothing on IOS, and everything where it is a list of hardware.
     return Ruling(empty and os in ("ios", "asa"), "")

@@ -20,12 +20,16 @@ class Tree:
         """Read a configuration text; a line that is indented belongs to the one before that is not."""
         found = cls()
         last: list[str] = []
+        base = 0
         for line in text.splitlines():
             if not line.strip() or line.startswith(("!", ":")):
                 continue
             if line.startswith(" "):
-                last.append(line.strip())
+                # What is nested deeper keeps its further indent.
+                base = base or len(line) - len(line.lstrip())
+                last.append(line[min(base, len(line) - len(line.lstrip())) :].rstrip())
             else:
+                base = 0
                 last = found.sections.setdefault(line.rstrip(), [])
         return found
 
@@ -77,9 +81,11 @@ def sequence(child: str) -> int:
 
 def insert_entry(children: list[str], entry: str, number: int | None) -> bool:
     """Add an entry to a numbered list; by itself ten after the last. False where the number is taken."""
+    last = max(sequence(children[-1]), 0) if children else 0  # they are in order, and options come first
+    if number is None or number > last:
+        children.append(f"{last + 10 if number is None else number} {entry}")
+        return True
     taken = [sequence(child) for child in children]
-    if number is None:
-        number = max([*taken, 0]) + 10
     if number in taken:
         return False
     at = next((index for index, other in enumerate(taken) if other > number), len(children))
