@@ -20,7 +20,7 @@ from toolkit.platforms.base import CandidateConfig
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from ipaddress import IPv4Network
 
     from toolkit.net import PortRange
@@ -38,8 +38,15 @@ def render(policy: DevicePolicy, running: AsaState) -> CandidateConfig:
     Raises:
         PolicyError: the device is not owned in this way, or other traffic's verdict could not be kept.
     """
-    _refuse(policy, running)
-    groups = _Groups(policy, plain=running.context.node.filter.plain)
+    refuse(policy, running)
+    for acl in policy.acls:
+        name = running.list_of(acl.interface, "in")
+        if name is not None:
+            raise PolicyError(
+                f"{policy.device} {acl.interface}: somebody's list {name} is bound there; mode own would take its place"
+            )
+        _refuse_ipv6(policy.device, acl.interface, running)
+    groups = Groups(policy, plain=running.context.node.filter.plain)
     lists, bound, names = [], [], {}
     for acl in policy.acls:
         body = [*_entries(acl, groups), *_rest(running, acl.interface)]
@@ -58,23 +65,22 @@ def render(policy: DevicePolicy, running: AsaState) -> CandidateConfig:
     )
 
 
-def _refuse(policy: DevicePolicy, running: AsaState) -> None:
+def refuse(policy: DevicePolicy, running: AsaState) -> None:
+    """Refuse what no list of an ASA can be.
+
+    Raises:
+        PolicyError: a mode, a state or an interface that it does not have.
+    """
     device = policy.device
     if policy.ownership is Ownership.JUMP:
         raise PolicyError(f"{device}: mode jump is for nftables; a list of an ASA is owned or extended")
-    if policy.ownership is Ownership.EXTEND:
-        raise PolicyError(f"{device}: mode extend is not built for cisco_asa yet; use own")
     if not policy.stateful:
         raise PolicyError(f"{device}: an ASA tracks connections; give the device the kind firewall")
     for acl in policy.acls:
         if running.context.node.interfaces[acl.interface].bridge is not None:
             raise PolicyError(f"{device} {acl.interface}: an ASA that bridges is not supported; only routed mode is")
-        name = running.list_of(acl.interface, "in")
-        if name is not None and not running.is_ours(name):
-            raise PolicyError(
-                f"{device} {acl.interface}: somebody's list {name} is bound there; mode own would take its place"
-            )
-        _refuse_ipv6(device, acl.interface, running)
+        if any(ace.established for ace in acl.entries):
+            raise PolicyError(f"{device} {acl.interface}: an ASA has no `established`; it knows its connections")
 
 
 def _refuse_ipv6(device: str, interface: str, running: AsaState) -> None:
@@ -91,21 +97,20 @@ def _digest(lines: list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGEST]
 
 
-def _entries(acl: Acl, groups: _Groups) -> Iterator[str]:
+def _entries(acl: Acl, groups: Groups) -> Iterator[str]:
     remark = ""
     for ace in acl.entries:
-        if ace.established:
-            raise PolicyError(f"{acl.device} {acl.interface}: an ASA has no `established`; it knows its connections")
         text = re.sub(r"\s+", " ", ace.comment)[:REMARK_LIMIT].strip()
         if text and text != remark:
             yield f"remark {text}"
         remark = text
         for source in groups.written(ace.sources):
             for destination in groups.written(ace.destinations):
-                yield f"extended {_line(ace, source, destination)}"
+                yield f"extended {entry_words(ace, source, destination)}"
 
 
-def _line(ace: Ace, source: str, destination: str) -> str:
+def entry_words(ace: Ace, source: str, destination: str) -> str:
+    """An entry behind the word `extended`."""
     service = ace.service
     protocol = PROTOCOL_NAMES.get(service.protocol, str(service.protocol))
     icmp = "" if service.icmp is None else f" {service.icmp.type}"
@@ -170,7 +175,7 @@ def _routes(running: AsaState) -> Iterator[str]:
             yield f"route {where} {route.via} {order[route.metric]}"
 
 
-class _Groups:
+class Groups:
     """Network groups for what would otherwise be written again and again; named by content, so that they stay."""
 
     def __init__(self, policy: DevicePolicy, *, plain: bool) -> None:
@@ -191,9 +196,11 @@ class _Groups:
             return [f"object-group {self.names[prefixes]}"]
         return ["any4"] if ANYWHERE in prefixes else [_address(prefix) for prefix in prefixes]
 
-    def lines(self) -> Iterator[str]:
-        """The groups."""
+    def lines(self, used: Container[str] | None = None) -> Iterator[str]:
+        """The groups, or those of certain names."""
         for prefixes, name in self.names.items():
+            if used is not None and name not in used:
+                continue
             yield f"object-group network {name}"
             for prefix in prefixes:
                 yield f" network-object {_address(prefix)}"

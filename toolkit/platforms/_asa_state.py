@@ -8,14 +8,16 @@ it came in by, it needs `same-security-traffic`, whatever a list says. An outbou
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import ConfigError, Place
 from toolkit.net import ANY_SERVICE, ICMP, TCP, UDP, Action, Service
 from toolkit.packets import Box
 from toolkit.platforms._asa_entries import Reader
-from toolkit.platforms._asa_text import GLOBAL, Config, Level
+from toolkit.platforms._asa_text import GLOBAL, Config, Level, Line
 from toolkit.platforms._rules import Rule, first, permitted
 from toolkit.platforms.base import ConnState, Decision, DeviceContext
 
@@ -70,38 +72,43 @@ class AsaState:
     def fingerprint(self) -> str:
         """See `FilterState`."""
         config = self.config
+        mine = sorted(self.names.values())
+        bound = {key: name for key, (name, _) in config.bound.items() if name in self.rules}
         parts = [
-            f"{sorted(config.interfaces.items())} {config.inter} {config.intra} {config.icmp}",
-            *(f"{key} {name}" for key, (name, _) in sorted(config.bound.items())),
+            f"{[(name, config.interfaces[name]) for name in mine]} {config.inter} {config.intra} {config.icmp}",
+            *(f"{key} {name}" for key, name in sorted(bound.items())),
             *(repr((name, [(r.action, *r.boxes()) for r in rules])) for name, rules in sorted(self.rules.items())),
-            *(
-                f"{name} {line.words}"
-                for name in sorted(config.lists)
-                if self.is_ours(name)
-                for line in config.lists[name]
-            ),
+            *(f"{name} {len(config.lists[name])}" for name in sorted(config.lists) if self.is_ours(name)),
+            *(" ".join(key) for key in sorted(config.objects) if self.is_ours(key[1])),
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def owned(self) -> AsaState | None:
         """See `FilterState`."""
         config = self.config
-        lists = {name: lines for name, lines in config.lists.items() if self.is_ours(name)}
+        lists = {name: self._part(name, ours=True) for name in config.lists}
+        lists = {name: lines for name, lines in lists.items() if lines or self.is_ours(name)}
         objects = {key: lines for key, lines in config.objects.items() if self.is_ours(key[1])}
         bound = {key: value for key, value in config.bound.items() if self.is_ours(value[0])}
         if not lists and not objects and not bound:
             return None
-        ours = Config(config.interfaces, objects, lists, bound, config.inter, config.intra, config.icmp)
-        return read(self.context, ours)
+        return read(self.context, replace(config, objects=objects, lists=lists, bound=bound))
 
     def without_owned(self) -> AsaState:
         """See `FilterState`."""
         config = self.config
-        lists = {name: lines for name, lines in config.lists.items() if not self.is_ours(name)}
+        lists = {name: self._part(name, ours=False) for name in config.lists if not self.is_ours(name)}
         objects = {key: lines for key, lines in config.objects.items() if not self.is_ours(key[1])}
         bound = {key: value for key, value in config.bound.items() if not self.is_ours(value[0])}
-        rest = Config(config.interfaces, objects, lists, bound, config.inter, config.intra, config.icmp)
-        return read(self.context, rest)
+        return read(self.context, replace(config, objects=objects, lists=lists, bound=bound))
+
+    def _part(self, name: str, *, ours: bool) -> tuple[Line, ...]:
+        """Lines of a list that are ours, or those that are not."""
+        lines = self.config.lists[name]
+        if self.is_ours(name):
+            return lines if ours else ()
+        marked = self.marked(name)
+        return tuple(line for number, line in enumerate(lines) if (number in marked) is ours)
 
     def text(self) -> str:
         """See `FilterState`."""
@@ -115,6 +122,22 @@ class AsaState:
     def is_ours(self, name: str) -> bool:
         """Whether a name begins with the toolkit's prefix."""
         return name.startswith(f"{self.context.prefix}_")
+
+    def marked(self, name: str) -> frozenset[int]:
+        """Numbers (from 0) of the lines of somebody's list that are ours: remarks that name the entry behind them.
+
+        A remark whose entry somebody removed or changed is ours alone; the entry behind it is not.
+        """
+        lines = self.config.lists[name]
+        found: set[int] = set()
+        for number, line in enumerate(lines):
+            if line.words[:2] != ("remark", self.context.prefix) or len(line.words) < 3:  # noqa: PLR2004 - the digest
+                continue
+            found.add(number)
+            behind = lines[number + 1 : number + 2]
+            if behind and behind[0].words[0] == "extended" and line.words[2] == entry_digest(behind[0]):
+                found.add(number + 1)
+        return frozenset(found)
 
     def level(self, interface: str) -> Level:
         """The name, level and hardware behind an interface of the inventory."""
@@ -239,6 +262,23 @@ def read(context: DeviceContext, config: Config) -> AsaState:
         if key in relevant:
             rules[target] = reader.rules(target, config.lists[target])
     return AsaState(context, config, names, rules)
+
+
+def entry_digest(line: Line) -> str:
+    """A short name for what an entry of ours means, whatever names the device shows for numbers.
+
+    A group counts by its name: one that somebody edited is still ours, and is repaired.
+    """
+    named = {}
+    for kind, name in pairwise(line.words):
+        if kind == "object-group":
+            address = IPv4Address(hashlib.sha256(name.encode()).digest()[:4])
+            named["object-group network", name] = (Line(("network-object", "host", str(address)), line.place),)
+    try:
+        rules = Reader(named).rules("", (line,))
+    except ConfigError:
+        return ""  # an entry as we never write one
+    return hashlib.sha256(repr([(rule.action, *rule.boxes()) for rule in rules]).encode()).hexdigest()[:8]
 
 
 def write_objects(config: Config) -> list[str]:

@@ -2,6 +2,7 @@
 
 *own*: a list of ours on the input of every interface. A changed list gets another name, is written in full, bound in
 the place of the one before, which is then removed: there is no moment without a filter.
+*extend*: entries of ours, each behind a remark that names it, between those of somebody's list.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from toolkit.errors import ConfigError, Place, PolicyError
 from toolkit.net import Direction
 from toolkit.platforms import _asa_routes
 from toolkit.platforms._asa_entries import Reader
+from toolkit.platforms._asa_extend import extend
 from toolkit.platforms._asa_render import render
 from toolkit.platforms._asa_state import AsaState, bind, empty, read, write_lists, write_objects
 from toolkit.platforms._asa_text import Config, apply_script
 from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet, DeviceContext, FilterState
+from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +82,8 @@ class CiscoAsa:
     def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
         """Lists of ours; refused where somebody's list stands, or where more is asked than the device holds."""
         now = _asa(running)
-        candidate = render(policy, now.without_owned())
+        rest = now.without_owned()
+        candidate = extend(policy, rest) if _extends(now) else render(policy, rest)
         capacity = now.context.node.filter.capacity
         if capacity is not None:
             needed = _entries(now) + _entries(self._goal(candidate, now))
@@ -114,7 +118,8 @@ class CiscoAsa:
 
     def restore(self, target: FilterState, running: FilterState) -> str:
         """Lines that make what is ours as it is in `target`: write, bind, then remove."""
-        lines = list(_lines(_asa(running), _asa(target)))
+        now, goal = _asa(running), _asa(target)
+        lines = list(_extended_lines(now, goal) if _extends(now) else _lines(now, goal))
         return "".join(f"{line}\n" for line in ("configure terminal", *lines, "end")) if lines else ""
 
     def startup(self, state: FilterState) -> Mapping[str, str | None]:
@@ -125,7 +130,10 @@ class CiscoAsa:
     def _goal(self, candidate: CandidateConfig, now: AsaState) -> AsaState:
         """The state that a candidate asks of a device: its lists and groups on the device's own interfaces."""
         rest = now.without_owned()
-        asked = self.parse_config(candidate.text, f"{candidate.device}.cfg", now.context, rest).owned()
+        whole = self.parse_config(candidate.text, f"{candidate.device}.cfg", now.context, rest)
+        if _extends(now):
+            return whole
+        asked = whole.owned()
         if asked is None:
             return rest
         config, ours = rest.config, asked.config
@@ -157,6 +165,10 @@ def _base(text: str, before: AsaState) -> Config:
     if not named:
         return config
     return Config({}, config.objects, config.lists, config.bound)
+
+
+def _extends(state: AsaState) -> bool:
+    return state.context.node.filter.mode is Ownership.EXTEND
 
 
 def _entries(state: AsaState) -> int:
@@ -207,6 +219,62 @@ def _lines(now: AsaState, goal: AsaState) -> Iterator[str]:
             yield f"no {bind(key, name)}"
     yield from (f"clear configure access-list {name}" for name in before.lists if name not in after.lists)
     yield from (f"no {kind} {name}" for kind, name in before.objects if (kind, name) not in after.objects)
+
+
+def _extended_lines(now: AsaState, goal: AsaState) -> Iterator[str]:
+    """What turns our entries in somebody's lists into what they shall be; nobody else's are named in any line."""
+    for key in goal.config.objects:
+        if goal.is_ours(key[1]):
+            yield from _object_lines(now.config, goal.config, key)
+    for name in goal.config.lists:
+        if name in now.config.lists:
+            yield from _merge(name, _pieces(now, name), _pieces(goal, name))
+    for key in now.config.objects:
+        if now.is_ours(key[1]) and key not in goal.config.objects:
+            yield f"no {key[0]} {key[1]}"
+
+
+Piece = tuple[int, tuple[tuple[str, ...], ...]]  # (how many lines of others stand before it, its lines)
+
+
+def _pieces(state: AsaState, name: str) -> dict[tuple[str, ...], Piece]:
+    """Our pieces of somebody's list, by their remark."""
+    lines, marked = state.config.lists[name], state.marked(name)
+    found: dict[tuple[str, ...], Piece] = {}
+    others = 0
+    for number, line in enumerate(lines):
+        if number not in marked:
+            others += 1
+        elif line.words[0] == "remark":
+            behind = lines[number + 1 : number + 2] if number + 1 in marked else ()
+            entry = tuple(one.words for one in behind if one.words[0] != "remark")
+            found[line.words] = others, (line.words, *entry)
+    return found
+
+
+def _merge(name: str, now: dict[tuple[str, ...], Piece], goal: dict[tuple[str, ...], Piece]) -> Iterator[str]:
+    """Take away what stands in a wrong place, write what is missing, then take away what is not wanted any more."""
+    wrong = {
+        remark for remark, (at, lines) in now.items()
+        if remark in goal and (at, len(lines)) != (goal[remark][0], len(goal[remark][1]))
+    }  # fmt: skip
+    for remark in wrong:
+        yield from _without(name, now[remark])
+    there = [(now[remark][0], len(now[remark][1])) for remark in now if remark not in wrong]
+    for remark, (at, lines) in goal.items():
+        if remark in now and remark not in wrong:
+            continue
+        line = at + sum(length for others, length in there if others <= at) + 1
+        for number, words in enumerate(lines):
+            yield f"access-list {name} line {line + number} {' '.join(words)}"
+        there.append((at, len(lines)))
+    for remark, piece in now.items():
+        if remark not in goal:
+            yield from _without(name, piece)
+
+
+def _without(name: str, piece: Piece) -> Iterator[str]:
+    yield from (f"no access-list {name} {' '.join(words)}" for words in reversed(piece[1]))
 
 
 def _stand_in(before: Config, after: Config, name: str) -> Iterator[str]:
