@@ -27,6 +27,18 @@ def test_every_routed_hop_of_the_paths_is_asked_for():
     assert set(to_node3.values()) == {frozenset({NextHop("eth3", None)})}
 
 
+def test_a_standby_is_asked_as_well_and_only_for_what_it_would_do_today():
+    work = Work(INVENTORY.parent / "labs" / "multi-node-ha")
+    assert work.policies
+    declared = declared_hops(work.finder)
+    assert set(declared) == {"fw1", "fw2"}
+    assert {query.interface for query in declared["fw2"]} == {f"eth{n}" for n in range(1, 7)}
+    for device in declared:
+        assert {
+            hop for query, hops in declared[device].items() if str(query.destination) == "10.30.2.11" for hop in hops
+        } == {NextHop("eth2", None)}
+
+
 def test_a_plan_is_refused_where_a_device_routes_elsewhere_and_made_again_where_it_does_not():
     need_namespaces()
 

@@ -10,25 +10,40 @@ from toolkit.platforms.base import NextHop, RouteQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from ipaddress import IPv4Address
 
     from toolkit.deploy.target import Target
-    from toolkit.paths import PathFinder
+    from toolkit.paths import Hop, PathFinder
 
 MAX_SHOWN = 3
 
 
 def declared_hops(finder: PathFinder) -> dict[str, dict[RouteQuery, frozenset[NextHop]]]:
-    """What each routing device should do with the packets of every path that has been found, by device."""
-    topology = finder.topology
+    """What each routing device should do with the packets of every path that has been found, by device.
+
+    The paths of failures count where they ask a device for what it does today: a standby is asked as well.
+    """
     found: dict[str, dict[RouteQuery, frozenset[NextHop]]] = {}
-    for source, goal, paths in finder.found():
-        sender = topology.nodes[source].addresses[0]
-        for hop in {hop for path in paths for hop in path.hops}:
-            if topology.nodes[hop.device].interfaces[hop.in_interface].bridge is None:
-                query = RouteQuery(goal, sender, hop.in_interface)
-                expected = frozenset(NextHop(*one) for one in finder.next_hops(hop.device, goal))
-                found.setdefault(hop.device, {})[query] = expected
+    for one in finder.failing():
+        for source, goal, paths in one.found():
+            sender = finder.topology.nodes[source].addresses[0]
+            routed = {hop for path in paths for hop in path.hops if _is_routed(finder, hop)}
+            for hop in routed:
+                expected = _usual(finder, one, hop.device, goal)
+                if expected:
+                    found.setdefault(hop.device, {})[RouteQuery(goal, sender, hop.in_interface)] = expected
     return found
+
+
+def _is_routed(finder: PathFinder, hop: Hop) -> bool:
+    return finder.topology.interface((hop.device, hop.in_interface)).bridge is None
+
+
+def _usual(finder: PathFinder, failing: PathFinder, device: str, goal: IPv4Address) -> frozenset[NextHop]:
+    """What a device does with a destination today, where it would do the same under a failure; empty where not."""
+    usual = finder.next_hops(device, goal)
+    same = failing is finder or failing.next_hops(device, goal) == usual
+    return frozenset(NextHop(*one) for one in usual) if same else frozenset()
 
 
 def check_routes(target: Target) -> None:

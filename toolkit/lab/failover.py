@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from toolkit.redundancy import RedundancyGroup
     from toolkit.topology import Topology
 
-PATIENCE: Final = 5.0  # seconds
+PATIENCE: Final = 15.0  # seconds
 BROADCAST: Final = b"\xff" * 6
 ETHERTYPE_ARP: Final = 0x0806
 # Ethernet, IPv4, six and four bytes of address, a request (RFC 5227, 3: announcements are requests).

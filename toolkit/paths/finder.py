@@ -97,6 +97,10 @@ class PathFinder:
         for (source, _, goal), paths in self._found.items():
             yield source, goal, paths
 
+    def failing(self) -> tuple[PathFinder, ...]:
+        """This finder, and those of all failures that were asked for so far."""
+        return tuple(self._under.values())
+
     def next_hops(self, device: str, goal: IPv4Address) -> frozenset[tuple[str, IPv4Address | None]]:
         """(outgoing interface, next router) of a device for a destination; None as the router in a connected subnet.
 
