@@ -6,6 +6,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING, ClassVar
 
+from toolkit.lab.twins import routes
 from toolkit.lab.twins.cisco import CiscoShell
 from toolkit.lab.twins.device import ConfigSession
 
@@ -191,6 +192,8 @@ class EosShell(CiscoShell):
         """Show commands that only EOS has."""
         device = self.device
         match command.split():
+            case ["ip", "route", address]:
+                return routes.eos(device.running, address)
             case ["configuration", "sessions", *_]:
                 rows = [f"  {name:20} {'pendingCommitTimer' if one.pending else 'pending'}" for name, one in
                         device.sessions.items()]  # fmt: skip

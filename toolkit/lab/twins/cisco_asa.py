@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
+from toolkit.lab.twins import routes
 from toolkit.lab.twins.ace import RejectedError, Words, read_ace
 from toolkit.lab.twins.cisco import CiscoShell, caret
 from toolkit.lab.twins.judge import read_groups
@@ -198,9 +199,13 @@ class AsaShell(CiscoShell):
     def _entries(self) -> list[str]:
         return [one for one in self.tree.sections if one.startswith("access-list ")]
 
-    def display(self, command: str) -> str:
+    def display(self, command: str) -> str:  # noqa: PLR0911 - a table of commands
         """Show commands that only an ASA has."""
         match command.split():
+            case ["nameif"]:
+                return routes.asa_names(self.device.running)
+            case ["route", address]:
+                return routes.asa(self.device.running, address)
             case ["running-config", part] if part in PARTS:
                 return self._part(PARTS[part])
             case ["running-config", "access-list", name]:

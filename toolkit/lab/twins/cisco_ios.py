@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from toolkit.lab.twins import routes
 from toolkit.lab.twins.ace import RejectedError
 from toolkit.lab.twins.cisco import CiscoShell, caret
 
@@ -137,6 +138,8 @@ class IosShell(CiscoShell):
     def display(self, command: str) -> str:
         """Show commands that only IOS has."""
         match command.split():
+            case ["ip", "cef", address]:
+                return routes.ios(self.device.running, address)
             case ["configuration", "lock"]:
                 return self._lock()
             case ["ip", "access-lists" | "access-list", *name]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from toolkit.lab.twins import routes
 from toolkit.lab.twins.cisco import CiscoShell, caret
 from toolkit.lab.twins.device import ConfigSession
 
@@ -118,6 +119,8 @@ class NxosShell(CiscoShell):
     def display(self, command: str) -> str:
         """Show commands that only NX-OS has."""
         match command.split():
+            case ["ip", "route", address]:
+                return routes.nxos(self.device.running, address)
             case ["configuration", "session", "summary"]:
                 rows = [f"{name:24} netops" for name in self.device.sessions]
                 return "\n".join(["Name                     Session Owner", *rows]) if rows else "No sessions found"

@@ -6,6 +6,7 @@ It shares no code with `toolkit.platforms` or `toolkit.packets`: a misreading on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from toolkit.lab.twins.ace import ALL, TCP, Ace, Address, Ports, RejectedError, Words, dotted, read_ace, read_operator
@@ -200,20 +201,26 @@ class Ruling:
 def judge_lines(lines: Iterable[str], os: str, packet: Packet, groups: Groups) -> Ruling:
     """Walk an access list in the order of its lines; what no line matches is denied."""
     empty = True
-    kinds = groups.kinds
+    kinds = frozenset(groups.kinds.items())
     for line in lines:
-        words = Words(line)
-        if words.next.isdecimal():
-            words.take()
-        if words.next not in ("permit", "deny"):
-            continue  # remarks, statistics
+        ace = _parsed(line, os, kinds)
+        if ace is None:
+            continue
         empty = False
-        ace = read_ace(words, os, kinds)
         # An ASA puts fragments together first: one that comes alone passes no entry that looks at ports.
         if matches(ace, packet, groups) and not (os == "asa" and packet.fragment and ace.looks_at_ports):
             return Ruling(ace.permit, line)
     # An access list without any entry filters nothing on IOS, and everything where it is a list of hardware.
     return Ruling(empty and os in ("ios", "asa"), "")
+
+
+@lru_cache(maxsize=1 << 14)
+def _parsed(line: str, os: str, kinds: frozenset[tuple[str, str]]) -> Ace | None:
+    """A line of a list, None for a remark and the like."""
+    words = Words(line)
+    if words.next.isdecimal():
+        words.take()
+    return read_ace(words, os, dict(kinds)) if words.next in ("permit", "deny") else None
 
 
 def matches(ace: Ace, packet: Packet, groups: Groups) -> bool:  # noqa: PLR0911 - one test after the other

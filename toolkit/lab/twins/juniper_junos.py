@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
+from toolkit.lab.twins import routes
 from toolkit.lab.twins.ace import RejectedError
 from toolkit.lab.twins.shell import Shell, piped
 from toolkit.lab.twins.statements import Statements, Words, check, join, split
@@ -58,7 +59,7 @@ class JunosShell(Shell):
 
     # ---- operational mode -----------------------------------------------------------------
 
-    def operational(self, text: str) -> str:
+    def operational(self, text: str) -> str:  # noqa: PLR0911 - a table of lines
         """Lines at the first prompt.
 
         Raises:
@@ -73,6 +74,8 @@ class JunosShell(Shell):
                 return self._enter(how[0] if how else "")
             case ["show", "configuration", *_]:
                 return self._shown(text)
+            case ["show", "route", "table", "inet.0", address, "active-path"]:
+                return routes.junos(self.device.running, address)
             case ["show", "version"]:
                 name = self.device.running.hostname()
                 return f"Hostname: {name}\nJunos twin (simulated, not an image of the OS): 22.4R3"
