@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import LabError, ToolkitError
+from toolkit.lab.backends import load_backend
 from toolkit.lab.backends.netns import NetnsLab
+from toolkit.lab.engine import Engine
 from toolkit.lab.namespaces import check_permission, check_programs, program, run_inside
-from toolkit.lab.topology_file import read, write
+from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, read, write
 from toolkit.site import load_site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +28,17 @@ def need_namespaces():
         check_permission()
     except ToolkitError as caught:
         pytest.skip(str(caught))
+
+
+def need_containerlab():
+    """Skip, with the reason, where the containerlab backend cannot be used."""
+    try:
+        load_backend("containerlab").check()
+    except LabError as caught:
+        pytest.skip(str(caught))
+    missing = [image for image in (HOST_IMAGE, DEVICE_IMAGE) if not Engine().has_image(image)]
+    if missing:
+        pytest.skip(f"image {missing[0]} is not here; to get it: make images")
 
 
 def reference_plan():

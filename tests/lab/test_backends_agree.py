@@ -12,23 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.lab.clab_recording import AGAIN, ROOT, lab_run, pack, recorded_cells, recorded_hash, topology_hash
-from toolkit.errors import LabError
-from toolkit.lab.backends import load_backend
+from tests.lab.reference_lab import need_containerlab
 from toolkit.lab.engine import Engine
-from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
-
-
-def need_containerlab():
-    """Skip, with the reason, where the containerlab backend cannot be used."""
-    try:
-        load_backend("containerlab").check()
-    except LabError as caught:
-        pytest.skip(str(caught))
-    missing = [image for image in (HOST_IMAGE, DEVICE_IMAGE) if not Engine().has_image(image)]
-    if missing:
-        pytest.skip(f"image {missing[0]} is not here; to get it: make images")
 
 
 def differences(one, other):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.reference_lab import ROOT, need_namespaces, processes_with
+from tests.lab.reference_lab import ROOT, need_containerlab, need_namespaces, processes_with
 from toolkit.errors import LabError
 from toolkit.lab import director
 from toolkit.lab.namespaces import run_inside
@@ -191,3 +191,15 @@ def test_a_scenario_holds(playing, name):
     assert list(folder.glob("*/rehearsal.jsonl"))  # every plan that was pushed left its journal
     assert "timeline" in (folder / "junit.xml").read_text(encoding="utf-8")
     assert toolkit(place, "report", outcome["run"]).returncode == 0  # written again from what the run left behind
+
+
+def test_the_other_backend_breaks_in_the_same_way(place):
+    need_containerlab()
+    embedded = json.loads(toolkit(place, "lab", "run", "failures", "--json").stdout)
+    done = toolkit(place, "lab", "run", "failures", "--backend", "containerlab", "--json")
+    assert done.stdout, done.stderr
+    outcome = json.loads(done.stdout)
+    assert (done.returncode, outcome["problem"], outcome["backend"]) == (0, "", "containerlab")
+    assert outcome["matrix"] == embedded["matrix"]
+    told = [[(one["at"], one["what"], one["ok"]) for one in run["timeline"]] for run in (embedded, outcome)]
+    assert told[0] == told[1]
