@@ -62,6 +62,30 @@ def test_the_containers_of_today_agree_with_the_embedded_lab(embedded, tmp_path)
     assert not os.path.lexists("/run/toolkit-lab/toolkit-reference")
 
 
+def test_a_lab_of_containers_that_stays(tmp_path):
+    need_containerlab()
+    (tmp_path / "inventory").symlink_to(ROOT / "inventory")
+
+    def toolkit(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "toolkit", *arguments],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    try:
+        assert toolkit("lab", "up", "--backend", "containerlab").returncode == 0
+        inside = toolkit("lab", "exec", "--", sys.executable, "-m", "toolkit", "check", "client1", "lb1", "tcp", "443", "--live", "--json")  # fmt: skip
+        assert '"verdict": "denied"' in inside.stdout, inside.stderr
+        tested = toolkit("lab", "test", "--json")
+        assert '"backend": "containerlab"' in tested.stdout, tested.stderr
+        assert tested.returncode == 4  # nothing was pushed: what is asked for does not pass
+    finally:
+        ended = toolkit("lab", "down")
+    assert ended.returncode == 0, ended.stderr
+    assert Engine().containers("toolkit-reference") == []
+    assert not os.path.lexists("/run/toolkit-lab/toolkit-reference")
+
+
 def children(pid):
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 

@@ -25,6 +25,9 @@ PROOF_FAILED = 4
 SHOWN = 20
 
 
+backend_option = click.option("--backend", type=click.Choice(backend_names()), default=DEFAULT, show_default=True)
+
+
 @click.group()
 def lab() -> None:
     """Rehearse a change: real sshd, real nftables, real services, the production addresses."""
@@ -69,7 +72,7 @@ def picture(inventory: Path, name: str | None, output: Path | None) -> None:
 @lab.command()
 @click.argument("name", required=False)
 @click.option("--plan", "plan_id", help="Rehearse this plan's candidates and issue its certificate.")
-@click.option("--backend", type=click.Choice(backend_names()), default=DEFAULT, show_default=True)
+@backend_option
 @click.option(
     "--break", "sabotage", type=click.Choice(["permit-any", "deny-any"]), help="Break the devices on purpose."
 )
@@ -228,13 +231,15 @@ def print_outcome(outcome: dict[str, Any], cells: list[dict[str, str]]) -> None:
 
 
 @lab.command()
+@backend_option
 @inventory_option
-def up(inventory: Path) -> None:
+def up(inventory: Path, backend: str) -> None:
     """Start the lab of a site in the background, with the filters that the site has today."""
     from toolkit.lab import running
 
+    load_backend(backend).check()
     work = Work(inventory)
-    found = running.start(work, RUNS, _answer)
+    found = running.start(work, RUNS, _answer, backend)
     note(f"the lab of {found.name} is up (process {found.pid})")
     note("toolkit lab exec -- toolkit plan     plans against its devices; so do apply, verify, rollback, check --live")
     note("toolkit lab test                     probes the whole matrix; toolkit lab down ends it")
@@ -292,7 +297,7 @@ def _answer(rehearsal: Rehearsal, question: dict[str, Any]) -> dict[str, Any]:
     rehearsal.target.close()
     return {
         "ok": matrix.ok and all(one.healthy for one in services),
-        "backend": "netns",
+        "backend": rehearsal.backend,
         "run": "",
         "matrix": matrix.counts,
         "services": {one.name: {"healthy": one.healthy, "detail": one.detail} for one in services},
@@ -303,10 +308,8 @@ def _answer(rehearsal: Rehearsal, question: dict[str, Any]) -> dict[str, Any]:
 
 
 @lab.command()
-def check() -> None:
-    """Say whether this machine can run a lab: programs, and the right to make namespaces (exit 1 with the remedy)."""
-    from toolkit.lab.namespaces import check_permission, check_programs
-
-    check_programs()
-    check_permission()
+@backend_option
+def check(backend: str) -> None:
+    """Say whether this machine can run a lab: programs, and the right to use them (exit 1 with the remedy)."""
+    load_backend(backend).check()
     note("a lab can run here")

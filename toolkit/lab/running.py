@@ -1,7 +1,7 @@
 """A lab that stays up: `start` leaves it in the background, `ask` talks to it, `stop` ends it.
 
-The record of a running lab is `runs/labs/<name>.json`; the lab listens on a socket inside its own mounts, so
-that only who may enter its namespaces can ask it anything.
+The record of a running lab is `runs/labs/<name>.json`; the lab listens on a socket in its own folder, so that only
+who may enter its namespaces, or is root where it is of containers, can ask it anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import LabError
-from toolkit.lab.namespaces import STATE, USER, attach, run_inside
+from toolkit.lab.backends import DEFAULT, load_backend
+from toolkit.lab.namespaces import USER
 from toolkit.lab.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
@@ -26,18 +27,20 @@ if TYPE_CHECKING:
 
     from toolkit.render.work import Work
 
-CONTROL: Final = STATE / "control.sock"
+CONTROL: Final = "control.sock"
 START_TIMEOUT: Final = 60.0
-STOP_TIMEOUT: Final = 10.0
+STOP_TIMEOUT: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A lab that is up; `pid` is its first process."""
+    """A lab that is up; `pid` is its first process, `state` its own folder as that process sees it."""
 
     name: str
     pid: int
     record: Path
+    backend: str
+    state: Path
 
 
 def find(runs: Path, name: str) -> Running | None:
@@ -48,7 +51,7 @@ def find(runs: Path, name: str) -> Running | None:
     except (FileNotFoundError, ValueError):
         return None
     if Path(f"/proc/{body['pid']}/ns/net").exists():
-        return Running(name, body["pid"], record)
+        return Running(name, body["pid"], record, body["backend"], Path(body["state"]))
     record.unlink(missing_ok=True)
     return None
 
@@ -65,7 +68,9 @@ def must_find(runs: Path, name: str) -> Running:
     return found
 
 
-def start(work: Work, runs: Path, answer: Callable[[Rehearsal, dict[str, Any]], dict[str, Any]]) -> Running:
+def start(
+    work: Work, runs: Path, answer: Callable[[Rehearsal, dict[str, Any]], dict[str, Any]], backend: str = DEFAULT
+) -> Running:
     """Start a lab in the background and wait until it answers; `answer` serves what `ask` asks.
 
     Raises:
@@ -82,8 +87,10 @@ def start(work: Work, runs: Path, answer: Callable[[Rehearsal, dict[str, Any]], 
     pid = os.fork()
     if pid == 0:
         _into_background(log)
-        code = run_inside(
-            lambda: _serve(work, runs, answer, record, pids[0]), lambda first: _write(pids[0], str(first))
+        code = _in_background(
+            lambda: _serve(work, runs, answer, record, pids[0], backend),
+            lambda first: _write(pids[0], str(first)),
+            backend,
         )
         record.unlink(missing_ok=True)
         os._exit(code)
@@ -102,6 +109,16 @@ def _write(path: Path, text: str) -> None:
     path.with_suffix(".new").rename(path)
 
 
+def _in_background(work: Callable[[], int], started: Callable[[int], None], backend: str) -> int:
+    """Run a lab, with what goes wrong before it has begun written to the log."""
+    try:
+        return load_backend(backend).run(work, started)
+    except LabError as caught:
+        sys.stderr.write(f"toolkit: {caught}\n")
+        sys.stderr.flush()
+        return caught.exit_code
+
+
 def _into_background(log: Path) -> None:
     os.setsid()
     with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
@@ -116,14 +133,20 @@ def _serve(
     answer: Callable[[Rehearsal, dict[str, Any]], dict[str, Any]],
     record: Path,
     pid_file: Path,
+    backend: str,
 ) -> int:
     """Inside the lab: build it, say that it is up, and answer until somebody says stop."""
-    with Rehearsal(work, runs.resolve()) as rehearsal, socket.socket(socket.AF_UNIX) as control:
-        control.bind(str(CONTROL))
+    with (
+        Rehearsal(work, runs.resolve(), backend=backend) as rehearsal,
+        socket.socket(socket.AF_UNIX) as control,
+    ):
+        state = rehearsal.lab.state
+        control.bind(str(state / CONTROL))
         control.listen(8)
         while not pid_file.exists():
             time.sleep(0.01)
-        _write(record, json.dumps({"pid": int(pid_file.read_text(encoding="utf-8")), "site": str(work.folder)}))
+        first = int(pid_file.read_text(encoding="utf-8"))
+        _write(record, json.dumps({"pid": first, "site": str(work.folder), "backend": backend, "state": str(state)}))
         pid_file.unlink()
         while True:
             connection, _ = control.accept()
@@ -150,7 +173,7 @@ def ask(running: Running, question: dict[str, Any]) -> dict[str, Any]:
 
     def inside() -> int:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(CONTROL))
+            connection.connect(str(running.state / CONTROL))
             connection.sendall(json.dumps(question).encode())
             connection.shutdown(socket.SHUT_WR)
             data = _all(connection)
@@ -163,7 +186,7 @@ def ask(running: Running, question: dict[str, Any]) -> dict[str, Any]:
         os.close(reader)
         code = 1
         try:
-            code = attach(running.pid, inside)
+            code = load_backend(running.backend).attach(running.pid, inside)
         except LabError as caught:
             sys.stderr.write(f"toolkit: {caught}\n")
         finally:
@@ -188,15 +211,15 @@ def execute(running: Running, argv: Sequence[str]) -> int:
         environment = {
             **os.environ,
             "TOOLKIT_USER": USER,
-            "TOOLKIT_KEY_FILE": str(STATE / "id_ed25519"),
-            "TOOLKIT_KNOWN_HOSTS": str(STATE / "known_hosts"),
+            "TOOLKIT_KEY_FILE": str(running.state / "id_ed25519"),
+            "TOOLKIT_KNOWN_HOSTS": str(running.state / "known_hosts"),
         }
         try:
             os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - the user's own command, as it was given
         except OSError as caught:
             raise LabError(f"{argv[0]}: {caught.strerror}") from None
 
-    return attach(running.pid, inside)
+    return load_backend(running.backend).attach(running.pid, inside)
 
 
 def stop(running: Running) -> None:

@@ -109,6 +109,13 @@ class Backend(Protocol):
             LabError: no lab can run here.
         """
 
+    def attach(self, pid: int, function: Callable[[], int]) -> int:
+        """Run a function where a lab that is up lives, and return its exit code; `pid` is the lab's first process.
+
+        Raises:
+            LabError: the lab is gone, or is somebody else's.
+        """
+
     def topology_path(self, name: str) -> Path:
         """Where the topology file of a lab is written, inside `run`."""
 

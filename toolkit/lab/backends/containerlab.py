@@ -299,6 +299,17 @@ class ContainerlabBackend:
             if worker:
                 _bury(worker[0])
 
+    def attach(self, pid: int, function: Callable[[], int]) -> int:
+        """Run a function beside a lab that is up: its devices answer on this machine's own network."""
+        if not Path(f"/proc/{pid}").exists():
+            raise LabError(f"the lab's process {pid} is gone")
+
+        def work() -> int:
+            stop_on_signals()
+            return function()
+
+        return fork_and_wait(work)
+
     def topology_path(self, name: str) -> Path:
         """In the lab's own folder, which goes with it; the folder is claimed for this process."""
         folder = BASE / f"toolkit-{name}"

@@ -13,7 +13,7 @@ from toolkit.errors import LabError
 from toolkit.kinds import LINUX
 from toolkit.lab.addressing import interface_lines, ip_batch, set_sysctls, switches_first
 from toolkit.lab.devices import Device, Place, make_keys, private_etc, private_view
-from toolkit.lab.namespaces import STATE, USER, check_permission, check_programs, program, run_inside
+from toolkit.lab.namespaces import STATE, USER, attach, check_permission, check_programs, program, run_inside
 from toolkit.lab.ready import wait_for_ssh, wait_healthy
 from toolkit.lab.topology_file import read
 
@@ -203,6 +203,10 @@ class NetnsBackend:
     def run(self, function: Callable[[], int], started: Callable[[int], None] | None = None) -> int:
         """Run a function inside fresh namespaces."""
         return run_inside(function, started)
+
+    def attach(self, pid: int, function: Callable[[], int]) -> int:
+        """Run a function inside the namespaces of a lab that is up."""
+        return attach(pid, function)
 
     def topology_path(self, name: str) -> Path:
         """In memory, like everything of the lab."""
