@@ -260,3 +260,49 @@ def test_what_goes_through_a_host_is_shared_with_nobody():
     )
     assert one.alike == two.alike
     assert attachments.pair("jump1", "server2", own).alike != one.alike
+
+
+def wide(hosts):
+    """As `pair`, with as many hosts on each side."""
+    topology = pair()
+    nodes = [one for one in topology.nodes.values() if one.kind is Kind.FIREWALL]
+    links = [one for one in topology.links if {"fw1", "fw2"} & {one[0][0], one[1][0]}]
+    for side, (switch, bridge, uplinks) in enumerate(
+        (("sw1", "left", ("p3", "p4")), ("sw2", "right", ("p2", "p3"))), 1
+    ):
+        nodes.append(
+            node(switch, Kind.SWITCH, {**dict.fromkeys(uplinks, bridge), **{f"h{n}": bridge for n in range(hosts)}})
+        )
+        for n in range(hosts):
+            name = f"{bridge}{n}"
+            nodes.append(
+                node(name, Kind.HOST, {"eth1": f"10.0.{side}.{10 + n}/24"}, [("0.0.0.0/0", f"10.0.{side}.1", 0)])
+            )
+            links.append(((name, "eth1"), (switch, f"h{n}")))
+    return Topology(nodes, links, topology.groups)
+
+
+def searches(topology, monkeypatch):
+    """How often a path is searched for while the alternatives of all pairs are found."""
+    count = 0
+    search = PathFinder._search
+
+    def counted(self, *ends):
+        nonlocal count
+        count += 1
+        return search(self, *ends)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PathFinder, "_search", counted)
+        alternatives = Alternatives(PathFinder(topology))
+        for source in topology.hosts:
+            for destination in topology.hosts:
+                if source is not destination:
+                    assert alternatives.paths(source.name, destination.name, destination.addresses[0])
+    return count
+
+
+def test_the_cost_grows_with_devices_and_not_with_hosts(monkeypatch):
+    few, many = searches(wide(3), monkeypatch), searches(wide(30), monkeypatch)
+    assert few == many > 0
+    compare(wide(3))
