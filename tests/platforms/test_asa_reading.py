@@ -20,7 +20,7 @@ from tests.platforms.asa_cases import (
     running,
 )
 from toolkit.errors import ConfigError
-from toolkit.net import ICMP, UDP, IcmpKind
+from toolkit.net import ICMP, TCP, UDP, IcmpKind
 from toolkit.platforms.base import NextHop, RouteQuery
 
 LINES = HEAD.count("\n")
@@ -119,6 +119,8 @@ def test_ipv6_that_is_filtered_is_known():
         ("extended permit object-group MIXED any any", packet(ICMP, icmp=IcmpKind(8, 0)), packet(ICMP, icmp=IcmpKind(5, 0))),
         ("extended permit object SSH any any", packet(), packet(dport=23)),
         ("extended permit object-group PROTOS any any", packet(UDP, 9), packet(47, 0)),
+        ("extended permit object-group PROTOS any any eq domain", packet(UDP, 53), packet(UDP, 54)),
+        ("extended permit object-group PROTOS any any object-group BOTH", packet(TCP, 53), packet(TCP, 54)),
         ("extended permit icmp any any object-group PINGS", packet(ICMP, icmp=IcmpKind(0, 0)), packet(ICMP, icmp=IcmpKind(3, 0))),
         ("extended permit tcp any object RANGE", packet(dst="10.0.1.12"), packet(dst="10.0.1.13")),
         ("extended permit udp any any object-group BOTH", packet(UDP, 53), packet(UDP, 54)),
@@ -264,6 +266,8 @@ def test_a_real_looking_configuration_is_read():
         ("object-group network N\naccess-list A extended permit ip object-group N any\n" + BIND, r":2: .* which is empty"),
         ("object-group network N\n group-object N\naccess-list A extended permit ip object-group N any\n" + BIND, r":2: "),
         ("object-group service S tcp\n port-object eq 80\naccess-list A extended permit udp any any object-group S\n" + BIND, r":3: "),
+        ("object-group protocol P\n protocol-object tcp\n protocol-object udp\naccess-list A extended permit object-group P any any eq ssh\n" + BIND, r":4: .* names port 'ssh'"),
+        ("object-group protocol P\n protocol-object tcp\n protocol-object icmp\naccess-list A extended permit object-group P any any eq 53\n" + BIND, r":4: .* has none"),
         ("access-list A standard permit any\n" + BIND, r":1: .* is no extended entry|is no list entry"),
         ("access-list A ethertype permit ipx any any\n" + BIND, r":1: .* is no extended entry"),
         (BIND, r":1: there is no access-list 'A'"),

@@ -240,18 +240,21 @@ class _Entry:
     def _ports(self, services: list[Service]) -> dict[object, Intervals | None] | None:
         """Ports behind an address: an operator, or a group of services; None where there are none."""
         word, name = (*self.words[self.at : self.at + 2], "", "")[:2]
-        number = services[0].protocol if len(services) == 1 else None
+        numbers = [one.protocol for one in services]
         if word in OPERATORS:
-            ports, self.at = ports_at(self.words, self.at, number, self.line)
+            found = {ports_at(self.words, self.at, number, self.line) for number in numbers}
+            if len(found) != 1:
+                raise _unclear(self.line, "names a port that its protocols do not share")
+            ((ports, self.at),) = found
             return {0: ports}
         if word != "object-group" or ("object-group service", name) not in self.reader.objects:
             return None
         self.at += 2
-        found = self.reader.services("object-group service", name, self.line)
-        mine = [one.dport for one in found if one.protocol == number]
-        if number not in WITH_PORTS or not mine or any(one.sport is not None for one in found):
+        group = self.reader.services("object-group service", name, self.line)
+        mine = [tuple(one.dport for one in group if one.protocol == number) for number in numbers]
+        if not WITH_PORTS.issuperset(numbers) or len(set(mine)) != 1 or not mine[0] or any(one.sport for one in group):
             raise _unclear(self.line, f"uses group {name} in a way that is not understood")
-        return dict(enumerate(mine))
+        return dict(enumerate(mine[0]))
 
     def _icmp(self) -> dict[object, Intervals | None] | None:
         if self.at >= len(self.words):

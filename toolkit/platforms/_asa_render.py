@@ -161,6 +161,7 @@ def _device(device: str, running: AsaState) -> Iterator[str]:
     for word, on in (("inter-interface", running.config.inter), ("intra-interface", running.config.intra)):
         yield from (f"same-security-traffic permit {word}",) * on
     if running.config.icmp:
+        yield from ("class-map inspection_default", " match default-inspection-traffic")
         yield from ("policy-map global_policy", " class inspection_default", "  inspect icmp")
         yield "service-policy global_policy global"
 
