@@ -11,6 +11,7 @@ from tests.deploy.fleet import CrashError, apply_module, session_module, target_
 from tests.deploy.twin_fleet import INTERFACE, NEW, OLD, enter_fleet, make_fleet
 from tests.platforms import asa_cases, cisco, junos_cases
 from toolkit import deploy, platforms
+from toolkit.deploy import moments
 from toolkit.net import Action
 from toolkit.policy import Ace
 from toolkit.site import DeploySettings
@@ -65,6 +66,7 @@ def test_a_real_platforms_push_is_old_or_new_wherever_it_is_cut(os, tmp_path, mo
             monkeypatch.setattr(module, "get", platforms.get)
         for module in (apply_module, target_module):
             monkeypatch.setattr(module, "context", lambda _site, _finder, device: contexts[device])
+        monkeypatch.setattr(apply_module, "check_moments", moments.check_moments)
         fleet.platform = platform = platforms.get(os)
 
         def render(device, ports, running):

@@ -55,7 +55,9 @@ def test_a_site_of_four_vendors_is_planned_pushed_proved_and_undone(place, tmp_p
     assert sorted(planned.plan.changed) == sorted(DEVICES)
     outcome = push(work, target, planned)
     assert sorted(outcome.changed) == sorted(DEVICES)
-    assert outcome.notes == []
+    assert outcome.notes == [
+        "fw1: connections that it knows already live on, denied ones too; end them there (clear conn)"
+    ]
     assert all(device.saves == 1 for device in server.devices.values())
     assert not any(device.timed or device.sessions or device.lock for device in server.devices.values())
     assert plan_change(work, target, tmp_path / "again").plan.changed == ()

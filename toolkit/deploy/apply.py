@@ -10,6 +10,7 @@ from toolkit.deploy.cli_session import BusyError
 from toolkit.deploy.dialects import SESSION
 from toolkit.deploy.inventory import failures
 from toolkit.deploy.journal import BACK, FINISHED, STARTED, STOPPED, Journal, Step, lock
+from toolkit.deploy.moments import check_moments
 from toolkit.deploy.plan import check_certificate, check_current
 from toolkit.deploy.session import (
     clear_sessions,
@@ -171,6 +172,9 @@ class _Pusher:
             )
         for device, state in self.target.read(plan.changed).items():
             self._must_send(device, state)
+            change = plan.change(device)
+            if state.fingerprint() == change.before:
+                check_moments(change, get(change.platform), state)
         # A device whose sessions cannot be read could not end the denied ones either.
         self.target.run(self._stateful(plan.changed), _list_sessions)
 
@@ -190,6 +194,7 @@ class _Pusher:
             if not self._equals(device, state):
                 raise DeviceError(f"{device} went back by itself: its timer ran out before the change was confirmed")
         self._end_sessions(new)
+        self._note_connections(new)
         for device in new:
             self.journal.write(device, Step.VERIFIED)
 
@@ -303,6 +308,15 @@ class _Pusher:
             return clear_sessions(task, [end_command(packet) for packet in denied])
 
         self.outcome.ended_sessions += sum(self.target.run(self._stateful(states), end).values())
+
+    def _note_connections(self, devices: Iterable[str]) -> None:
+        """Say where known connections live on: a firewall with a command line only is not asked about its own."""
+        for device in devices:
+            node = self.target.site.topology.node(device)
+            if node.stateful and get(self.plan.change(device).platform).transport == "cli":
+                self.outcome.notes.append(
+                    f"{device}: connections that it knows already live on, denied ones too; end them there (clear conn)"
+                )
 
     def _stateful(self, devices: Iterable[str]) -> list[str]:
         """Devices that track sessions and can be asked about them over an exec channel."""
