@@ -120,6 +120,14 @@ def test_hardware_names_in_the_inventory_lead_to_the_names_of_interfaces():
     assert proof(context, after, before).equivalent
 
 
+def test_without_a_recorded_configuration_names_are_made_of_hardware_names():
+    context = make_context(names=("GigabitEthernet0/0", "GigabitEthernet0/1", "GigabitEthernet0/2"))
+    candidate, before, after = rendered(context, before=PLATFORM.empty(context))
+    assert "interface GigabitEthernet0/1\n nameif GigabitEthernet0-1\n security-level 0\n" in candidate.text
+    assert "in interface GigabitEthernet0-1\n" in candidate.text
+    assert proof(context, after, before).equivalent
+
+
 def test_reference_site_renders_reads_back_and_is_proved(tmp_path):
     work = switched(tmp_path / "site", "cisco_asa", firewalls="firewall", only_firewalls=True)
     firewalls = [one for one in work.rendered.values() if one.candidate.platform == "cisco_asa"]

@@ -143,6 +143,8 @@ set system services ssh root-login deny
 set chassis aggregated-devices ethernet device-count 2
 set interfaces ge-0/0/0 description "to \\"core\\""
 set interfaces ge-0/0/0 mtu 9192
+set interfaces ge-0/0/0 apply-groups global
+set interfaces ge-0/0/0 unit 0 family inet apply-groups global
 set interfaces ge-0/0/0 unit 0 family inet address 10.0.1.1/24
 set interfaces ge-0/0/0 unit 0 family inet filter input CORP-IN
 set interfaces ge-0/0/2 flexible-vlan-tagging
@@ -178,7 +180,7 @@ def test_a_real_looking_configuration_is_read():
     assert not passes(state, packet(dport=139))
     assert passes(state, packet(dport=80))
     assert state.decide("ge-0/0/0", packet(dport=445), NEW).acl == "CORP-IN"
-    assert state.decide("ge-0/0/0", packet(dport=445), NEW).place == "dev1:29"
+    assert state.decide("ge-0/0/0", packet(dport=445), NEW).place == "dev1:31"
 
 
 # ---- refusals of the reader --------------------------------------------------------------------

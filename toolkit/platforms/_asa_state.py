@@ -8,6 +8,7 @@ it came in by, it needs `same-security-traffic`, whatever a list says. An outbou
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from itertools import pairwise
@@ -231,7 +232,7 @@ class AsaState:
 
 def empty(context: DeviceContext) -> AsaState:
     """A device without any filter: one security level for all, and all of it may talk."""
-    interfaces = {name: Level(name, 0) for name in context.interfaces}
+    interfaces = {re.sub(r"[^A-Za-z0-9_-]", "-", name): Level(name, 0) for name in context.interfaces}
     return read(context, Config(interfaces, inter=True, intra=True, icmp=True))
 
 

@@ -33,8 +33,10 @@ IGNORED: Final = _words("""
 UNLESS_FILTER: Final = _words("""
     bridge-domains ethernet-switching-options forwarding-options routing-instances vlans
 """)
+# Groups may be applied anywhere: one that could decide packets is refused where it is defined.
+APPLIES: Final = _words("apply-groups apply-groups-except")
 SECURITY_HARMLESS: Final = _words("""
-    authentication-key-chains certificates ike ipsec macsec pki ssh-known-hosts
+    authentication-key-chains certificates key-chain ike ipsec macsec pki ssh-known-hosts
 """)
 POLICY_OPTIONS: Final = _words("""
     application-maps as-list as-path as-path-group community condition damping defaults extended-community-list
@@ -85,7 +87,7 @@ def is_kept(words: Words, place: Place) -> bool:
     if head == "security" and not (words[1:2] and words[1] in SECURITY_HARMLESS):
         message = f"security {' '.join(words[1:2])}: a session firewall is not described by its filters"
         raise ConfigError(message, place=place)
-    if head not in IGNORED | UNLESS_FILTER | {"security", "apply-groups"}:
+    if head not in IGNORED | UNLESS_FILTER | {"security", *APPLIES}:
         raise ConfigError(f"hierarchy {head!r} is not known", place=place)
     return False
 
@@ -131,18 +133,18 @@ def _interface(words: Words, place: Place) -> bool:
             return False
     elif rest[0] == "unit":
         return _unit(name, rest[2:], place)
-    if rest and rest[0] not in INTERFACE:
+    if rest and rest[0] not in INTERFACE | APPLIES:
         raise ConfigError(f"interfaces {name} {' '.join(rest[:3])} is not understood", place=place)
     return False
 
 
 def _unit(name: str, inner: Words, place: Place) -> bool:
-    if not inner or inner[0] in UNIT:
+    if not inner or inner[0] in UNIT | APPLIES:
         return False
     family, tail = inner[1:2], inner[2:]
     if inner[0] != "family" or not family or family[0] not in FAMILIES:
         raise ConfigError(f"interfaces {name}: {' '.join(inner[:2])} is not understood", place=place)
-    if not tail or tail[0] in FAMILY:
+    if not tail or tail == ("filter",) or tail[0] in FAMILY | APPLIES:
         return False
     bound = tail[0] == "filter" and len(tail) == 3 and tail[1] in ("input", "output")  # noqa: PLR2004 - and the name
     if not bound or family[0] not in (*OURS, "inet6"):
