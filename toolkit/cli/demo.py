@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from toolkit.lab.services import ServiceStatus
     from toolkit.verify.live import Planned
 
-TAMPERED = "fw1"
 SHOWN = 6
 
 
@@ -43,7 +42,8 @@ def _tell(work: Work) -> int:
     rehearsal = Rehearsal(work, RUNS)
     with story.step("The lab comes up, with the site as it is today") as chapter:
         rehearsal.__enter__()
-        chapter.say(f"{len(rehearsal.plan.hosts)} hosts, {len(rehearsal.plan.devices)} devices with sshd and nftables")
+        twins = f", {len(rehearsal.twins)} of them twins of vendors' command lines" if rehearsal.twins else ""
+        chapter.say(f"{len(rehearsal.plan.hosts)} hosts, {len(rehearsal.plan.devices)} devices with SSH{twins}")
     try:
         planned, matrix, services = _change(story, rehearsal)
     finally:
@@ -103,7 +103,8 @@ def _blocked(story: Story, rehearsal: Rehearsal) -> None:
         matrix = rehearsal.matrix(rehearsal.read(), None)
         asked = [cell for cell in matrix.cells if cell.requirements]
         blocked = [cell for cell in asked if cell.live == "denied"]
-        chapter.hold(bool(blocked), f"{len(blocked)} of {len(asked)} required flows are denied, live")
+        foretold = [cell for cell in asked if cell.model == "denied"]
+        chapter.hold(len(blocked) == len(foretold), f"{len(blocked)} of {len(asked)} required flows are denied, live")
         for cell in blocked[:SHOWN]:
             chapter.say(f"{cell.source} -> {cell.destination} {cell.protocol}/{cell.port}: {cell.evidence}")
         wrong = [cell for cell in matrix.cells if cell.live != cell.model]
@@ -126,16 +127,32 @@ def _measured(story: Story, rehearsal: Rehearsal) -> tuple[Matrix, list[ServiceS
     return matrix, services
 
 
+def _victim(rehearsal: Rehearsal) -> str:
+    """A Linux device to remove a rule from: one that other people share, where there is one.
+
+    Raises:
+        LabError: the site has no Linux device.
+    """
+    from toolkit.errors import LabError
+    from toolkit.topology import Ownership
+
+    own = [node for node in rehearsal.work.site.topology.devices if node.name not in rehearsal.twins]
+    if not own:
+        raise LabError("the demo removes a rule on a Linux device, and this site has none; use toolkit lab run")
+    return next((node.name for node in own if node.filter.mode is not Ownership.OWN), own[-1].name)
+
+
 def _tampered(story: Story, rehearsal: Rehearsal) -> None:
     from toolkit.verify import verify_live
 
     work = rehearsal.work
-    with story.step(f"One rule is removed on {TAMPERED}, behind our back; verify finds it") as chapter:
-        chapter.say(f"removed: {rehearsal.remove_rule(TAMPERED)}")
+    tampered = _victim(rehearsal)
+    with story.step(f"One rule is removed on {tampered}, behind our back; verify finds it") as chapter:
+        chapter.say(f"removed: {rehearsal.remove_rule(tampered)}")
         proofs = verify_live(work.policies, rehearsal.read(), work.space, work.ordinary)
         bad = [proof for proof in proofs if not proof.equivalent]
         named = [proof.device for proof in bad]
-        chapter.hold(named == [TAMPERED], f"differs from its policy: {', '.join(named) or 'nothing'}")
+        chapter.hold(named == [tampered], f"differs from its policy: {', '.join(named) or 'nothing'}")
         witness = bad[0].witnesses[0]
         chapter.hold(bool(witness.requirements), f"witness: {witness.packet} enters {witness.interface}")
         chapter.say(f"decided by: {witness.decision.acl}: {witness.decision.entry}")
@@ -144,7 +161,7 @@ def _tampered(story: Story, rehearsal: Rehearsal) -> None:
     with story.step("Applying again repairs it") as chapter:
         planned = rehearsal.make_plan()
         outcome = rehearsal.push(planned)
-        chapter.hold(outcome.changed == [TAMPERED], f"changed: {', '.join(outcome.changed)}")
+        chapter.hold(outcome.changed == [tampered], f"changed: {', '.join(outcome.changed)}")
         proofs = verify_live(work.policies, rehearsal.read(), work.space, work.ordinary)
         chapter.hold(all(proof.equivalent for proof in proofs), "every device is equal to its policy again")
 

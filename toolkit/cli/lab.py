@@ -195,6 +195,7 @@ def _rehearse(
         "matrix": matrix.counts,
         "services": {one.name: {"healthy": one.healthy, "detail": one.detail} for one in services},
         "certificate": certificate,
+        **({"twins": rehearsal.twins} if rehearsal.twins else {}),
         "cells": wrong_cells(matrix),
     }
 
@@ -226,6 +227,9 @@ def print_outcome(outcome: dict[str, Any], cells: list[dict[str, str]]) -> None:
         print(f"  and {len(cells) - SHOWN} more, in runs/{outcome['run']}/matrix.csv")
     for name, one in outcome["services"].items():
         print(f"{name}: {'healthy' if one['healthy'] else 'NOT HEALTHY'}, {one['detail']}")
+    if outcome.get("twins"):
+        names = ", ".join(f"{device} ({system})" for device, system in outcome["twins"].items())
+        print(f"twins, which are this project's reading of the vendors' manuals and not their OSes: {names}")
     total = sum(outcome["timings"].values())
     print(", ".join(f"{name} {value:.1f} s" for name, value in outcome["timings"].items()) + f"; in all {total:.1f} s")
 

@@ -42,10 +42,11 @@ MaxSessions 100
 
 def make_keys(state: Path) -> None:
     """One key pair for the operator of this lab, in the lab's own folder; it lives and dies with the lab."""
-    _keygen(state / "id_ed25519", "lab")
+    keygen(state / "id_ed25519", "lab")
 
 
-def _keygen(path: Path, comment: str) -> None:
+def keygen(path: Path, comment: str) -> None:
+    """Make a key pair: `path`, and `path` with .pub behind it."""
     subprocess.run(
         [program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
         check=True,
@@ -108,7 +109,7 @@ class Device:
             foreign = (site_folder / self.node.running).read_text(encoding="utf-8")
         boot = f'#!/usr/sbin/nft -f\nflush ruleset\n{foreign}\ninclude "/etc/nftables.d/*.nft"\n'
         (etc / "nftables.conf").write_text(boot, encoding="utf-8")
-        _keygen(state / f"{self.node.name}_host_key", self.node.name)
+        keygen(state / f"{self.node.name}_host_key", self.node.name)
         shutil.copy(state / f"{self.node.name}_host_key", folder / "ssh_host_ed25519_key")
         shutil.copy(state / "id_ed25519.pub", folder / "authorized_keys")
         config = SSHD_CONFIG.format(address=self.node.management, inner=self.place.inner, user=USER)

@@ -23,6 +23,7 @@ from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, jud
 from toolkit.lab.ready import wait_healthy
 from toolkit.lab.services import Services, ServiceStatus
 from toolkit.lab.topology_file import SERVICE_OF_ROLE, write
+from toolkit.lab.twins.dataplane import TABLE
 from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verdict
 from toolkit.policy import handed_to
 from toolkit.spec.model import Reply
@@ -181,9 +182,14 @@ class Rehearsal:
                     beats.append(Beat(probe.source, probe.destination, probe.destination_address, probe.port))
         return Heartbeat(beats, self.lab.namespaces, self.lab.state / "heartbeat.json")
 
+    @property
+    def twins(self) -> dict[str, str]:
+        """Devices for which a twin stands, with the network OS that it imitates."""
+        return {node.name: node.system for node in self.plan.devices if node.system is not None}
+
     def certify(self, planned: Planned) -> dict[str, object]:
-        """A certificate for a plan: Linux devices were rehearsed as the same network OS."""
-        levels = {change.device: "os" for change in planned.plan.changes}
+        """A certificate for a plan: Linux devices were rehearsed as the same network OS, vendors' ones by twins."""
+        levels = {change.device: "twin" if change.device in self.twins else "os" for change in planned.plan.changes}
         return certify(planned.plan, levels, planned.folder)
 
     def sabotage(self, kind: str) -> tuple[str, ...]:
@@ -209,8 +215,10 @@ class Rehearsal:
         """Table (with its family) and chains in which the rules of ours stand on a device."""
         node = self.work.site.topology.node(device)
         prefix, where = self.work.site.file.acl_prefix, node.filter
+        family = "bridge" if any(i.bridge for i in node.interfaces.values()) else "inet"
+        if device in self.twins:  # at the twin's data plane: its configuration still says otherwise
+            return f"{family} {TABLE}", [f"in{number}" for number in range(len(node.interfaces))]
         if where.mode is Ownership.OWN:
-            family = "bridge" if any(i.bridge for i in node.interfaces.values()) else "inet"
             return f"{family} {prefix}", [f"{prefix}_{name}_in" for name in node.interfaces]
         chain = f"{prefix}_forward" if where.mode is Ownership.JUMP else where.chain or ""
         return f"{where.family} {where.table}", [chain]

@@ -15,6 +15,7 @@ from toolkit.errors import LabError, Place
 from toolkit.flows import DSR, LOAD_BALANCER, SNAT, build, endpoints
 from toolkit.kinds import LINUX
 from toolkit.net import TCP
+from toolkit.platforms import get
 from toolkit.topology import Kind
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class LabNode:
     os: str = LINUX  # kind of containerlab node
     sysctls: tuple[tuple[str, str], ...] = ()
     health: str | None = None  # a shell command that succeeds once the node is ready
+    system: str | None = None  # the network OS whose twin stands here
+    names: tuple[tuple[str, str], ...] = ()  # (interface in that OS's configuration, cable in the lab)
 
     @property
     def is_device(self) -> bool:
@@ -147,7 +150,7 @@ def clab_topology(site: Site) -> dict[str, Any]:
         },
         "kinds": {LINUX: {"sysctls": dict(SYSCTLS)}},
         "nodes": {node.name: _node(site, node, _health(site, node, balanced)) for node in site.topology.nodes.values()},
-        "links": [{"endpoints": [f"{a[0]}:{a[1]}", f"{b[0]}:{b[1]}"], "mtu": MTU} for a, b in site.topology.links],
+        "links": [{"endpoints": [cable_end(site, a), cable_end(site, b)], "mtu": MTU} for a, b in site.topology.links],
     }
     topology["defaults"]["labels"] = {
         "toolkit.balanced": json.dumps(balanced, sort_keys=True),
@@ -195,6 +198,7 @@ def _health(site: Site, node: Node, balanced: Mapping[str, Sequence[str]]) -> di
 def _node(site: Site, node: Node, health: dict[str, Any]) -> dict[str, Any]:
     roles = site.roles_of(node.name)
     services = [SERVICE_OF_ROLE[role] for role in roles if role in SERVICE_OF_ROLE]
+    cable = cables(node)
     labels = {
         "toolkit.kind": node.kind.value,
         "toolkit.roles": ",".join(roles),
@@ -204,10 +208,16 @@ def _node(site: Site, node: Node, health: dict[str, Any]) -> dict[str, Any]:
             for role in roles
             if role in SERVICE_OF_ROLE and role != LOAD_BALANCER
         ),
-        "toolkit.addresses": ",".join(f"{name}={address}" for name, address in _addresses(site, node)),
+        "toolkit.addresses": ",".join(f"{cable[name]}={address}" for name, address in _addresses(site, node)),
         "toolkit.routes": ",".join(f"{route.prefix}={_next_hop(route)}" for route in node.routes),
-        "toolkit.bridges": ",".join(f"{i.name}={i.bridge}" for i in node.interfaces.values() if i.bridge is not None),
+        "toolkit.bridges": ",".join(
+            f"{cable[i.name]}={i.bridge}" for i in node.interfaces.values() if i.bridge is not None
+        ),
     }
+    if typed(node):
+        labels["toolkit.names"] = ",".join(f"{name}={one}" for name, one in cable.items())
+        if site.file.lab.images.get(node.name) is None:
+            labels["toolkit.system"] = node.platform or ""
     if node.filter.running:
         labels["toolkit.running"] = node.filter.running
     labels = {key: value for key, value in labels.items() if value}
@@ -222,6 +232,27 @@ def _node(site: Site, node: Node, health: dict[str, Any]) -> dict[str, Any]:
             # The vendor's kind knows how its image starts and when it is ready; it needs more rights than Linux does.
             return {"kind": other.kind, **body, "privileged": True, "labels": labels}
     return {**body, "sysctls": forward, **health, "labels": labels}
+
+
+def typed(node: Node) -> bool:
+    """Whether a device has a command line of a vendor's own: a twin, or the vendor's image, stands for it."""
+    return node.is_device and node.platform is not None and get(node.platform).transport == "cli"
+
+
+def cables(node: Node) -> dict[str, str]:
+    """What the interfaces of a node are called in the lab.
+
+    Linux keeps their names. A vendor's names are too long for it, or hold a slash, so their cables are numbered as
+    vendors' images number them too; `names` of the node lists both.
+    """
+    if not typed(node):
+        return {name: name for name in node.interfaces}
+    return {name: f"eth{number}" for number, name in enumerate(node.interfaces, 1)}
+
+
+def cable_end(site: Site, port: Port) -> str:
+    """The end of a link as the topology file has it."""
+    return f"{port[0]}:{cables(site.topology.nodes[port[0]])[port[1]]}"
 
 
 def _addresses(site: Site, node: Node) -> Iterator[tuple[str, str]]:
@@ -364,6 +395,8 @@ def _read_node(name: str, body: dict[str, Any], topology: dict[str, Any]) -> Lab
         os=kind,
         sysctls=tuple((key, str(value)) for key, value in sysctls.items()),
         health=body["healthcheck"]["test"][1] if "healthcheck" in body else None,
+        system=labels.get("toolkit.system"),
+        names=pairs("toolkit.names"),
     )
 
 

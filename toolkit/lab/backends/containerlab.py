@@ -317,8 +317,19 @@ class ContainerlabBackend:
         return folder / f"{name}.clab.yml"
 
     def open(self, topology: Path, site_folder: Path) -> ContainerlabLab:
-        """A lab of a topology file."""
-        return ContainerlabLab(read(topology), topology, site_folder)
+        """A lab of a topology file.
+
+        Raises:
+            LabError: a device has a vendor's command line, and the site names no image for it.
+        """
+        plan = read(topology)
+        twins = [node.name for node in plan.devices if node.system is not None]
+        if twins:
+            raise LabError(
+                f"{', '.join(twins)}: twins of vendors' devices live in the netns backend only; name an image and its "
+                "kind for each in lab.images of site.yaml, and containerlab runs the real thing"
+            )
+        return ContainerlabLab(plan, topology, site_folder)
 
 
 def _bury(pid: int) -> None:

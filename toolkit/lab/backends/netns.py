@@ -16,6 +16,7 @@ from toolkit.lab.devices import Device, Place, make_keys, private_etc, private_v
 from toolkit.lab.namespaces import STATE, USER, attach, check_permission, check_programs, program, run_inside
 from toolkit.lab.ready import wait_for_ssh, wait_healthy
 from toolkit.lab.topology_file import read
+from toolkit.lab.twins.power import TwinDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +33,7 @@ class NetnsLab:
         self.plan = plan
         self.site_folder = site_folder
         self.namespaces: dict[str, int] = {}
-        self.devices: dict[str, Device] = {}
+        self.devices: dict[str, Device | TwinDevice] = {}
         self.processes: list[subprocess.Popen[bytes]] = []
         self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
         self._up = True
@@ -184,6 +185,9 @@ class NetnsLab:
         make_keys(STATE)
         for node in plan.devices:
             folder = self.root(node.name)
+            if node.system is not None:
+                self.devices[node.name] = TwinDevice(node, folder, self._enter(node.name), self.site_folder, STATE)
+                continue
             private_etc(folder / "etc", node.name)
             place = Place(folder, folder / "etc", folder, private_view(node.name, folder / "etc"))
             self.devices[node.name] = Device(node, place, self.site_folder, STATE)

@@ -257,7 +257,7 @@ def _terms(items: list[tuple[str, ...]], family: str, name: str) -> Iterator[Rul
         conditions: dict[str, list[tuple[str, ...]]] = {}
         for line in lines:
             if line[0] == "from":
-                conditions.setdefault(line[1], []).append(line[2:])
+                conditions.setdefault(line[1].removeprefix("ip-"), []).append(line[2:])  # as on a switch
         for one in _conditions(conditions, items):
             yield Rule(one, permit)
 
@@ -269,8 +269,9 @@ def _conditions(kinds: Mapping[str, list[tuple[str, ...]]], items: list[tuple[st
     needs_header = False
     for side, field in (("source", "saddr"), ("destination", "daddr")):
         named = left.pop(f"{side}-prefix-list", None)
-        prefixes = [value[0] for value in left.get(f"{side}-address", [])]
-        excepted = [value for value in [*left.pop(f"{side}-address", []), *(named or [])] if value[1:]]
+        addresses = left.pop(f"{side}-address", [])
+        prefixes = [value[0] for value in addresses]
+        excepted = [value for value in [*addresses, *(named or [])] if value[1:]]
         if excepted:
             raise NotImplementedError("`except` is no part of this data plane")
         for value in named or ():
@@ -309,6 +310,8 @@ def _condition(kind: str, values: list[str]) -> tuple[list[str], bool, set[int] 
     """(alternatives, whether the transport header must be there, protocols) of one kind of condition."""
     spans = [one for one in map(read_ports, values) if one is not None] if kind.endswith("port") else []
     match kind:
+        case "ether-type":
+            return [""] if "ipv4" in values else [], False, None
         case "protocol":
             return [""], False, {JUNOS_PROTOCOLS.get(word) or int(word) for word in values}
         case "source-port":

@@ -80,6 +80,8 @@ class Device:
     counted: int = 0
     timer: asyncio.TimerHandle | None = None
     before_timer: Any = None
+    on_change: Callable[[], None] | None = None
+    on_save: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         if self.startup is None:
@@ -93,6 +95,12 @@ class Device:
         text = self.running.text()
         if not self.states or self.states[-1] != text:
             self.states.append(text)
+            if self.on_change is not None:
+                self.on_change()
+
+    def watch(self, on_change: Callable[[], None], on_save: Callable[[str], None]) -> None:
+        """Tell others when another configuration runs, and when one is saved."""
+        self.on_change, self.on_save = on_change, on_save
 
     def install(self, tree: Any) -> None:
         """Run a configuration."""
@@ -101,8 +109,14 @@ class Device:
 
     def save(self) -> None:
         """Boot from what runs."""
-        self.startup = self.running.copy()
         self.saves += 1
+        self.keep()
+
+    def keep(self) -> None:
+        """Boot from what runs, as a commit makes a device do that saves by itself."""
+        self.startup = self.running.copy()
+        if self.on_save is not None:
+            self.on_save(self.startup.text())
 
     # ---- timed commits --------------------------------------------------------------------
 

@@ -232,7 +232,7 @@ class JunosShell(Shell):
 
     def _install(self, candidate: Statements) -> None:
         self.device.install(candidate.copy())
-        self.device.startup = self.device.running.copy()
+        self.device.keep()
         self.start_point = candidate.text()
 
     def _exit(self) -> str:

@@ -13,6 +13,7 @@ from toolkit.lab.twins import shells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from toolkit.lab.twins.device import Device
     from toolkit.lab.twins.shell import Shell
@@ -26,13 +27,20 @@ class TwinServer:
     `ports` maps a device's name to its port once it runs, `host_key` is the public key of all of them.
     """
 
-    def __init__(self, devices: Iterable[Device], address: str = "127.0.0.1", ports: Mapping[str, int] | None = None):  # noqa: ANN204
+    def __init__(
+        self,
+        devices: Iterable[Device],
+        address: str = "127.0.0.1",
+        ports: Mapping[str, int] | None = None,
+        host_key: Path | None = None,
+    ) -> None:
         self.devices = {device.name: device for device in devices}
         self.address = address
         self.ports: dict[str, int] = dict(ports or {})
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._run, name="twins", daemon=True)
-        self._key = asyncssh.generate_private_key("ssh-ed25519")
+        made = host_key is None
+        self._key = asyncssh.generate_private_key("ssh-ed25519") if made else asyncssh.read_private_key(str(host_key))
         self._servers: list[asyncssh.SSHAcceptor] = []
         self._connections: set[asyncssh.SSHServerConnection] = set()
 

@@ -1,0 +1,77 @@
+"""What a twin boots from the first time: its name, and its interfaces with their addresses or bridges.
+
+A configuration that the inventory records for the device (`filter.running`) is taken as it stands instead.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from toolkit.lab.topology_file import LabNode
+
+VLANS: Final = 10  # bridges of a switch become VLANs from this number on
+INSIDE: Final = 100
+
+
+def initial_config(node: LabNode) -> str:
+    """The text, in the language of the node's network OS (`system`)."""
+    names = dict(node.names)
+    addresses = {name: [a for cable, a in node.addresses if cable == names[name]] for name in names}
+    bridges = {name: next((b for cable, b in node.bridges if cable == names[name]), None) for name in names}
+    vlans = {bridge: VLANS * number for number, bridge in enumerate(dict.fromkeys(b for _, b in node.bridges), 1)}
+    if node.system == "juniper_junos":
+        return "\n".join(_junos(node, addresses, bridges, vlans)) + "\n"
+    lines = [f"hostname {node.name}"]
+    for number, name in enumerate(names):
+        bridge = bridges[name]
+        lines.append(f"interface {name}")
+        if node.system == "cisco_asa":
+            # Without a list traffic flows from higher levels to lower ones; the first interface faces the inside.
+            lines += [f" nameif {_asa_name(name)}", f" security-level {max(INSIDE - 50 * number, 0)}"]
+        elif bridge is not None:
+            lines.append(f" switchport access vlan {vlans[bridge]}")
+        elif node.system in ("arista_eos", "cisco_nxos"):
+            lines.append(" no switchport")
+        lines += [f" ip address {_masked(node, IPv4Interface(address))}" for address in addresses[name]]
+    routes = [(IPv4Interface(prefix), IPv4Address(via.split()[0])) for prefix, via in node.routes]
+    if node.system == "cisco_asa":
+        subnets = [(IPv4Interface(a).network, _asa_name(name)) for name, some in addresses.items() for a in some]
+        towards = {via: next((name for subnet, name in subnets if via in subnet), "") for _, via in routes}
+        lines += [f"route {towards[via]} {_masked(node, prefix)} {via} 1" for prefix, via in routes]
+    else:
+        lines += [f"ip route {_masked(node, prefix)} {via}" for prefix, via in routes]
+    return "\n".join([*lines, ""])
+
+
+def _masked(node: LabNode, one: IPv4Interface) -> str:
+    """An address or a prefix with its length, or with its mask."""
+    return str(one) if node.system in ("arista_eos", "cisco_nxos") else f"{one.ip} {one.netmask}"
+
+
+def _asa_name(interface: str) -> str:
+    """An ASA calls its interfaces by names of their own."""
+    return interface.lower().replace("/", "-")
+
+
+def _junos(
+    node: LabNode,
+    addresses: Mapping[str, Iterable[str]],
+    bridges: Mapping[str, str | None],
+    vlans: Mapping[str, int],
+) -> Iterable[str]:
+    yield f"set system host-name {node.name}"
+    for name, bridge in bridges.items():
+        base, _, unit = name.partition(".")
+        start = f"set interfaces {base} unit {unit or '0'} family"
+        if bridge is not None:
+            yield f"{start} ethernet-switching vlan members {bridge}"
+        for address in addresses[name]:
+            yield f"{start} inet address {address}"
+    for prefix, via in node.routes:
+        yield f"set routing-options static route {prefix} next-hop {via.split()[0]}"
+    for bridge, vlan in vlans.items():
+        yield f"set vlans {bridge} vlan-id {vlan}"
