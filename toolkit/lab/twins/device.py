@@ -90,16 +90,16 @@ class Device:
 
     def note(self) -> None:
         """Keep the running configuration of a watched device, where it differs from the last one kept."""
+        if self.on_change is not None:
+            self.on_change()
         if self.states and not self.watched:
             return
         text = self.running.text()
         if not self.states or self.states[-1] != text:
             self.states.append(text)
-            if self.on_change is not None:
-                self.on_change()
 
-    def watch(self, on_change: Callable[[], None], on_save: Callable[[str], None]) -> None:
-        """Tell others when another configuration runs, and when one is saved."""
+    def report_to(self, on_change: Callable[[], None], on_save: Callable[[str], None]) -> None:
+        """Tell others after every line that may have changed what runs, and when a configuration is saved."""
         self.on_change, self.on_save = on_change, on_save
 
     def install(self, tree: Any) -> None:

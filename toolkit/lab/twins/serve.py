@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from toolkit.lab.twins import SHORT, make_twin
+from toolkit.lab.twins import make_twin
 from toolkit.lab.twins.ace import RejectedError
+from toolkit.lab.twins.boot import SHORT
 from toolkit.lab.twins.dataplane import Port, compile_rules
 from toolkit.lab.twins.device import Device, Login
 from toolkit.lab.twins.server import TwinServer
@@ -60,7 +61,7 @@ def main() -> int:
     login = Login(user=orders["user"], keys=(Path(orders["keys"]).read_text(encoding="ascii"),))
     device = make_twin(orders["name"], orders["system"], startup.read_text(encoding="utf-8"), login)
     filtering = Filtering(device, orders)
-    device.watch(on_change=filtering.refresh, on_save=lambda text: _keep(startup, text))
+    device.report_to(on_change=filtering.refresh, on_save=lambda text: _keep(startup, text))
     filtering.refresh()
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # before there are threads, which inherit it
     with TwinServer([device], orders["address"], {device.name: 22}, host_key=Path(orders["host_key"])):
