@@ -251,12 +251,12 @@ def test_a_prompt_that_changes_in_the_middle_stops_the_push(build, os, monkeypat
 
 @pytest.mark.parametrize("os", ["cisco_ios", "juniper_junos"])
 def test_input_that_a_full_buffer_lost_is_missed(build, os, monkeypatch):
-    monkeypatch.setattr(cli_session, "SILENCE", 0.5)
+    monkeypatch.setattr(cli_session, "SILENCE", 2.0)
     monkeypatch.setattr(cli_session, "QUIET", 0.1)
     fleet, target = build(os)
     plan = fleet.plan(target)
     fleet.fault("sw1", input_limit=60)
-    assert "sw1: the session broke: no prompt within 0.5 s" in failing(fleet, target, plan, DeviceError)
+    assert "sw1: the session broke: no prompt within 2 s" in failing(fleet, target, plan, DeviceError)
     assert fleet.devices["sw1"].faults.input_limit is None
     assert fleet.seen("sw1") == [OLD]
     assert (fleet.devices["sw1"].sessions, fleet.devices["sw1"].timed) == ({}, False)
@@ -308,6 +308,8 @@ def test_the_public_tasks_are_the_same_on_a_command_line(build):
     shown = dry.run(task=deploy.load_filter, text=text)["sw1"][0]
     assert (shown.changed, shown.diff) == (False, text)
     assert fleet.seen("sw1") == [OLD]
+    config = fleet.nornir().run(task=deploy.load_filter, text="! a configuration\nip access-list L\n")["sw1"]
+    assert "the text for sw1 does not enter configuration mode" in str(config[0].exception)
     assert nornir.run(task=deploy.load_filter, text=text)["sw1"][0].changed is True
     assert nornir.run(task=deploy.confirm_change, lines="configure session tk-apply commit")["sw1"][0].changed is True
     assert nornir.run(task=deploy.confirm_change, lines="")["sw1"][0].changed is False

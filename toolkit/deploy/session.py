@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from toolkit.deploy.channel import Channels, end_session, execute, new_session, shared
 from toolkit.deploy.cli_session import terminal
-from toolkit.errors import DeviceError
+from toolkit.deploy.dialects import ENTERS
+from toolkit.errors import DeployError, DeviceError
 from toolkit.platforms import get
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def load_filter(task: Task, text: str, platform: str | None = None) -> Result:
     nothing is sent, and the text is the result's `diff`.
 
     Raises:
+        DeployError: a text for a command line does not enter configuration mode.
         DeviceError: the device rejected a line, with the device's own words; or the session broke.
     """
     from nornir.core.task import Result
@@ -123,6 +125,11 @@ def load_filter(task: Task, text: str, platform: str | None = None) -> Result:
         return Result(host=task.host, changed=False, diff=text)
     one = get(platform or str(task.host.platform))
     if one.transport == "cli":
+        if not ENTERS.match(next((line for line in text.splitlines() if line.strip()), "")):
+            raise DeployError(
+                f"the text for {task.host.name} does not enter configuration mode; on a command line it is the `apply` "
+                "of a plan, and not a rendered configuration"
+            )
         with terminal(task, one) as prompt:
             prompt.discard(text)
             return Result(host=task.host, changed=True, result=prompt.run(text))
