@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from toolkit.lab.topology_file import LabNode
 
 VLANS: Final = 10  # bridges of a switch become VLANs from this number on
-INSIDE: Final = 100
 
 
 def initial_config(node: LabNode) -> str:
@@ -26,17 +25,18 @@ def initial_config(node: LabNode) -> str:
     if node.system == "juniper_junos":
         return "\n".join(_junos(node, addresses, bridges, vlans)) + "\n"
     lines = [f"hostname {node.name}"]
-    for number, name in enumerate(names):
+    for name in names:
         bridge = bridges[name]
         lines.append(f"interface {name}")
         if node.system == "cisco_asa":
-            # Without a list traffic flows from higher levels to lower ones; the first interface faces the inside.
-            lines += [f" nameif {_asa_name(name)}", f" security-level {max(INSIDE - 50 * number, 0)}"]
+            lines += [f" nameif {_asa_name(name)}", " security-level 0"]
         elif bridge is not None:
             lines.append(f" switchport access vlan {vlans[bridge]}")
         elif node.system in ("arista_eos", "cisco_nxos"):
             lines.append(" no switchport")
         lines += [f" ip address {_masked(node, IPv4Interface(address))}" for address in addresses[name]]
+    if node.system == "cisco_asa":  # nothing is recorded that would tell one interface's level from another's
+        lines += ["same-security-traffic permit inter-interface", "same-security-traffic permit intra-interface"]
     routes = [(IPv4Interface(prefix), IPv4Address(via.split()[0])) for prefix, via in node.routes]
     if node.system == "cisco_asa":
         subnets = [(IPv4Interface(a).network, _asa_name(name)) for name, some in addresses.items() for a in some]
@@ -54,7 +54,7 @@ def _masked(node: LabNode, one: IPv4Interface) -> str:
 
 def _asa_name(interface: str) -> str:
     """An ASA calls its interfaces by names of their own."""
-    return interface.lower().replace("/", "-")
+    return interface.replace("/", "-")
 
 
 def _junos(
