@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.deploy.fleet import CrashError, apply_module, keygen
-from tests.deploy.twin_fleet import NEW, OLD, enter_fleet, make_fleet
+from tests.deploy.twin_fleet import NEW, OLD, boot_config, enter_fleet, entries_for, list_name, make_fleet
 from toolkit import deploy
 from toolkit.deploy import cli_session
 from toolkit.errors import DeployError, DeviceError, ProofError
@@ -316,3 +316,11 @@ def test_the_public_tasks_are_the_same_on_a_command_line(build):
     assert nornir.run(task=deploy.save_startup, files={}, lines="write memory")["sw1"][0].changed is True
     assert nornir.run(task=deploy.check_login)["sw1"].failed is False
     assert (fleet.opens("sw1"), fleet.devices["sw1"].saves) == (NEW, 1)
+
+
+def test_a_long_host_name_that_ios_cuts_short_in_configuration_mode(build):
+    text = entries_for("cisco_ios", *OLD)
+    boot = boot_config("cisco_ios", "core-switch-of-building-forty-two", text, list_name(text))
+    fleet, target = build("cisco_ios", boots={"sw1": boot})
+    fleet.apply(target, fleet.plan(target))
+    assert fleet.seen("sw1") == [OLD, NEW]

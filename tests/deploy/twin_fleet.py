@@ -85,7 +85,7 @@ class TwinPlatform:
 
     def change(self, candidate: CandidateConfig, running: State) -> ChangeSet:
         entries = candidate.text.splitlines()
-        name = TK + hashlib.sha256(candidate.text.encode()).hexdigest()[:6].upper()
+        name = list_name(candidate.text)
         goal = State(running.context, {name: entries}, name, running.foreign)
         if running.bound == name and [strip(one) for one in running.lists.get(name, [])] == entries:
             return ChangeSet(candidate.device, "", "", {}, "")
@@ -245,6 +245,11 @@ def entries_for(os: str, *ports: int) -> str:
     return cisco_lines(os, *ports)
 
 
+def list_name(text: str) -> str:
+    """Of the list with these entries."""
+    return TK + hashlib.sha256(text.encode()).hexdigest()[:6].upper()
+
+
 OLD, NEW, BOTH = (8001,), (8002, 8003), (8001, 8002, 8003)
 
 
@@ -366,9 +371,9 @@ def make_fleet(
     key = folder / "id"
     public = keygen(key)
     text = entries_for(os, *OLD)
-    list_name = TK + hashlib.sha256(text.encode()).hexdigest()[:6].upper()
+    name = list_name(text)
     who = Login("netops", "secret", (public,), **login)
-    boots = boots or {f"sw{n}": boot_config(os, f"sw{n}", text, list_name) for n in range(1, count + 1)}
+    boots = boots or {f"sw{n}": boot_config(os, f"sw{n}", text, name) for n in range(1, count + 1)}
     twins = [make_twin(name, os, boot, who, minute=minute) for name, boot in boots.items()]
     for twin in twins:
         twin.watched = True
