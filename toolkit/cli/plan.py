@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.deploy import Plan
+    from toolkit.deploy.plan import DeviceChange
 
 CHANGES_PENDING = 3
 
@@ -56,10 +57,24 @@ def plan_row(plan: Plan) -> dict[str, Any]:
         "waves": [list(wave) for wave in plan.waves],
         "changed": list(plan.changed),
         "devices": [
-            {"device": c.device, "platform": c.platform, "diff": c.diff, "apply": c.apply, "rollback": c.rollback}
+            {
+                "device": c.device,
+                "platform": c.platform,
+                "diff": c.diff,
+                "apply": c.apply,
+                "rollback": c.rollback,
+                "commit": commit_note(c),
+            }
             for c in plan.changes
         ],
     }
+
+
+def commit_note(change: DeviceChange) -> str:
+    """What happens on the device between the first line and the confirmed change; empty where nothing is sent."""
+    from toolkit.platforms import get
+
+    return "" if change.is_empty else get(change.platform).capabilities.commit_note
 
 
 def print_plan(plan: Plan, *, diff: bool) -> None:
@@ -74,5 +89,6 @@ def print_plan(plan: Plan, *, diff: bool) -> None:
         added = sum(line.startswith("+") and not line.startswith("+++") for line in change.diff.splitlines())
         removed = sum(line.startswith("-") and not line.startswith("---") for line in change.diff.splitlines())
         print(f"{change.device}: {added} lines added, {removed} removed")
+        print(f"  {change.platform}: {commit_note(change)}")
         if diff:
             print(change.diff, end="")

@@ -1,0 +1,34 @@
+"""A plan says how each changed device commits, and that some cannot take a change back by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolkit.cli.plan import plan_row, print_plan
+from toolkit.deploy.plan import DeviceChange, Plan
+from toolkit.platforms import get, names
+
+
+def plan_for(platform, apply):
+    change = DeviceChange("dev1", platform, "f", "text", apply, "undo" if apply else "", {}, "+x\n" if apply else "")
+    return Plan("id", "site", "install", "1", "f", (("dev1",),), (change,))
+
+
+@pytest.mark.parametrize("platform", names())
+def test_a_changed_device_says_how_it_commits(platform, capsys):
+    note = get(platform).capabilities.commit_note
+    print_plan(plan_for(platform, "line\n"), diff=True)
+    assert f"  {platform}: {note}\n" in capsys.readouterr().out
+    assert plan_row(plan_for(platform, "line\n"))["devices"][0]["commit"] == note
+
+
+@pytest.mark.parametrize("platform", names())
+def test_an_unchanged_device_says_nothing_about_it(platform, capsys):
+    print_plan(plan_for(platform, ""), diff=True)
+    assert get(platform).capabilities.commit_note not in capsys.readouterr().out
+    assert plan_row(plan_for(platform, ""))["devices"][0]["commit"] == ""
+
+
+def test_what_has_no_timed_commit_says_so():
+    assert "no timed commit" in get("cisco_asa").capabilities.commit_note
+    assert "commit confirmed 10" in get("juniper_junos").capabilities.commit_note
