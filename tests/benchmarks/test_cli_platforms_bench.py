@@ -5,21 +5,36 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network
 from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
 
-from tests.platforms import asa_cases, junos_cases
+from tests.platforms import asa_cases, cisco, junos_cases
 from toolkit.net import TCP, UDP, Action, PortRange, Service
 from toolkit.packets import Space
+from toolkit.platforms import get
 from toolkit.platforms.base import ConnState
 from toolkit.policy import Ace, Requiredness
 
 pytestmark = pytest.mark.benchmark
 
 ENTRIES = 10_000
-CASES = {"juniper_junos": (junos_cases, "ge-0/0/0"), "cisco_asa": (asa_cases, "inside")}
+CASES = {
+    "juniper_junos": (junos_cases, "ge-0/0/0"),
+    "cisco_asa": (asa_cases, "inside"),
+    **{
+        name: (
+            SimpleNamespace(
+                make_context=partial(cisco.make_context, name), make_policy=cisco.make_policy, PLATFORM=get(name)
+            ),
+            f"{cisco.PORTS[name]}1",
+        )
+        for name in cisco.NAMES
+    },
+}
 
 
 def entries(count, seed=1):
