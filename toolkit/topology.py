@@ -89,6 +89,8 @@ class RouteData(FileModel):
 class FilterData(FileModel):
     """Whose filter the device has. `table` and `chain` say where *extend* and *jump* enter a foreign nftables ruleset.
 
+    `fragments` says whether later fragments of permitted
+    addresses follow the rule of an OS that sees no ports in them, or are denied by entries of their own.
     `override` names explicit denies of others that required flows may come before. `plain` asks for entries without
     object groups. `capacity` is the number of entries that the device's hardware holds, old and new together.
     """
@@ -100,6 +102,7 @@ class FilterData(FileModel):
     running: str | None = None  # file, relative to the inventory: the filter the device has today
     override: tuple[str, ...] = ()
     plain: bool = False
+    fragments: Literal["follow", "deny"] = "follow"
     capacity: Annotated[int, Field(gt=0)] | None = None
 
 

@@ -70,8 +70,8 @@ def test_one_missing_permit_is_one_entry_before_what_denies_it(name):
     assert re.fullmatch(r" +\d+ permit tcp host 10.0.1.5 host 10.0.2.10 eq 443", body[0])
     assert "remark uipath_extend " in candidate.text
     assert "tcp-443 (page line 11)" in candidate.text
-    # Where ports let later fragments pass, these are kept out; elsewhere nothing is needed.
-    assert ("deny tcp host 10.0.1.5 host 10.0.2.10 fragments" in candidate.text) is (name != "arista_eos")
+    # Ports let later fragments pass, so these are kept out.
+    assert "deny tcp host 10.0.1.5 host 10.0.2.10 fragments" in candidate.text
     lines_now = [line.partition(" ")[2] for line in said(after)]
     assert [line for line in lines_now if line in [x.partition(" ")[2] for x in said(before)]] == [
         x.partition(" ")[2] for x in said(before)
@@ -150,10 +150,6 @@ def test_an_explicit_deny_stops_the_plan_unless_it_is_overridden_by_name(name):
 def test_later_fragments_that_pass_in_part_are_not_guessed_at(name):
     part = ("permit tcp host 10.0.1.5 10.0.2.0 0.0.0.7 fragments", "deny ip any any")
     wide = permit(tcp(443), ("10.0.1.5/32",), ("10.0.2.0/28",))
-    if name == "arista_eos":
-        _, policy, before, _, after = extended(name, (wide,), theirs(name, part))
-        assert prove(policy, after, before, Space()).equivalent
-        return
     with pytest.raises(PolicyError, match=r"permits some later fragments of host 10.0.1.5 to 10.0.2.0.* and not all"):
         extended(name, (wide,), theirs(name, part))
     _, policy, before, candidate, after = extended(
@@ -169,7 +165,7 @@ def test_several_ports_between_the_same_ends_need_one_guard(name):
     whole = permit(Service(47), ("10.0.1.5/32",), ("10.0.2.9/32",))
     _, policy, before, candidate, after = extended(name, (*more, whole))
     assert prove(policy, after, before, Space()).equivalent
-    assert candidate.text.count("deny ") == (0 if name == "arista_eos" else 1)
+    assert candidate.text.count("deny ") == 1
 
 
 @EACH
@@ -283,3 +279,18 @@ def test_after_is_before_and_required_over_any_list(name):
 
     check()
     assert {Standing.MISSING} <= outcomes <= {*Standing, *REFUSALS}
+
+
+def test_remarks_of_ios_may_land_anywhere():
+    """Some versions put a remark at the end of a list, some give it the number of the entry behind it."""
+    device, policy, before, candidate, after = extended("cisco_ios", (WEB,))
+    moved = [line for line in after.text().splitlines() if "remark uipath_extend" in line]
+    rest = [line for line in after.text().splitlines() if line not in moved]
+    end = next(number for number, line in enumerate(rest) if "deny ip any any log" in line) + 1
+    numbered = [line.replace("remark CORP-1", "10 remark CORP-1") for line in (*rest[:end], *moved, *rest[end:])]
+    shown = read(device, "\n".join(numbered) + "\n")
+    assert shown.without_owned().fingerprint() == before.fingerprint()
+    assert get("cisco_ios").change(candidate, shown).is_empty
+    gone = get("cisco_ios").parse_config(get("cisco_ios").restore(before, shown), "x", device, shown)
+    assert "uipath" not in gone.text()
+    assert prove(policy, shown, before, Space()).equivalent

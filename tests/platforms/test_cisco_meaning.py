@@ -129,8 +129,8 @@ def lines(draw, name, groups):  # noqa: C901 - one line has many parts
         if packet["fragment"]:
             if not fourth:
                 return action == "permit"
-            # Cisco: layer 3 agrees, so a permit lets it pass and a deny looks on. EOS: no port, no match.
-            return True if action == "permit" and name != "arista_eos" else None
+            # Layer 3 agrees, so a permit lets it pass and a deny looks on.
+            return True if action == "permit" else None
         if fragments or (established and not packet["ack"]):
             return None
         if (from_port and not from_port(packet["sport"])) or (to_port and not to_port(packet["dport"])):

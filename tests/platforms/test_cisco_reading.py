@@ -282,8 +282,8 @@ def test_eos_as_a_switch_shows_it():
     assert not passes(state, 1, "77.4.0.4", "1.1.1.1", dport=9)
     assert passes(state, 2, "10.3.200.1", "1.1.1.1", dport=9)
     assert not passes(state, 2, "10.2.200.1", "1.1.1.1", dport=9)
-    # No port rule meets a later fragment here.
-    assert not passes(state, 1, "10.0.1.77", "10.0.2.9", TCP, 0, 0, fragment=True)
+    assert passes(state, 1, "10.0.1.77", "10.0.2.9", TCP, 0, 0, fragment=True)
+    assert not passes(state, 1, "10.0.1.77", "10.0.2.8", TCP, 0, 0, fragment=True)
 
 
 def test_nxos_as_a_switch_shows_it():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.platforms.cisco import NAMES, NEW, deny, make_context, make_policy, permit, port_of, read, site_of, tcp
 from toolkit.errors import ConfigError, PolicyError
-from toolkit.net import ANY_SERVICE, ICMP, UDP, Action, Direction, IcmpKind, PortRange, Service
-from toolkit.packets import Space
+from toolkit.net import ANY_SERVICE, ICMP, UDP, Action, Direction, IcmpKind, Packet, PortRange, Service
+from toolkit.packets import FRAGMENTS, Box, Space
 from toolkit.platforms import get
 from toolkit.platforms._cisco_names import interface_key
 from toolkit.render import context, render
@@ -77,9 +78,10 @@ def loaded(device, text, before, file="dev1.cfg"):
 
 
 @EACH
-@pytest.mark.parametrize("case", ["routed", "plain", "switched", "monitor"])
+@pytest.mark.parametrize("case", ["routed", "plain", "switched", "monitor", "fragments"])
 def test_rendered_text_is_the_golden_and_proves_its_policy(name, case):
-    device = make_context(name, switched=case == "switched", plain=case == "plain")
+    fragments = "deny" if case == "fragments" else "follow"
+    device = make_context(name, switched=case == "switched", plain=case == "plain", fragments=fragments)
     enforcement = Enforcement.MONITOR if case == "monitor" else Enforcement.ENFORCE
     entries = hand_made(device)
     if case == "monitor":
@@ -92,6 +94,7 @@ def test_rendered_text_is_the_golden_and_proves_its_policy(name, case):
     assert candidate.text == golden.read_text(encoding="utf-8")
     proof = prove(policy, loaded(device, candidate.text, before), before, Space())
     assert proof.equivalent, proof.witnesses[0]
+    assert ("fragments" in candidate.text) is (case == "fragments")
 
 
 @EACH
@@ -198,17 +201,39 @@ def policies(draw):
 
 
 @EACH
-@given(entries=policies(), switched=st.booleans(), plain=st.booleans())
-@settings(max_examples=60, deadline=None)
-def test_what_is_rendered_means_exactly_what_the_policy_says(name, entries, switched, plain):
-    device = make_context(name, switched=switched, plain=plain)
+@given(entries=policies(), switched=st.booleans(), plain=st.booleans(), fragments=st.sampled_from(["follow", "deny"]))
+@settings(max_examples=80, deadline=None)
+def test_what_is_rendered_means_exactly_what_the_policy_says(name, entries, switched, plain, fragments):
+    device = make_context(name, switched=switched, plain=plain, fragments=fragments)
     port = port_of(device)
-    _, before, candidate = rendered(device, {port: entries})
+    policy, before, candidate = rendered(device, {port: entries})
     space = Space()
     after = loaded(device, candidate.text, before)
+    found = after.permitted(space, port, NEW)
     wanted = space.acl(((ace.action, box) for ace in entries for box in ace.boxes()), Action.PERMIT)
-    assert after.permitted(space, port, NEW) == wanted
+    if fragments == "deny":
+        assert found == wanted
+    # Nothing but later fragments between the addresses of what is permitted may pass beyond.
+    permits = [box for box, _ in policy.required[port].initiating]
+    later = space.union(Box(box.protocol, box.dst, box.src, flags=FRAGMENTS) for box in permits)
+    assert wanted <= found <= wanted | later
     assert after.permitted(space, port_of(device, 3), NEW) == space.full
+
+
+@EACH
+def test_later_fragments_follow_the_rule_of_the_system_or_are_denied(name):
+    packet = Packet(IPv4Address("10.0.1.11"), IPv4Address("10.0.2.11"), 6, fragment=True)
+    other = Packet(IPv4Address("10.0.1.11"), IPv4Address("10.0.4.99"), 6, fragment=True)
+    for fragments, passes in (("follow", True), ("deny", False)):
+        device = make_context(name, fragments=fragments)
+        policy, before, candidate = rendered(device)
+        after = loaded(device, candidate.text, before)
+        assert (after.decide(port_of(device), packet, NEW).action == "permit") is passes
+        assert after.decide(port_of(device), other, NEW).action == "deny"
+        assert prove(policy, after, before, Space()).equivalent
+    # What a device is told to deny is not let through by the proof.
+    loose = loaded(device, rendered(make_context(name))[2].text, before)
+    assert {one.kind.value for one in prove(policy, loose, before, Space()).witnesses} == {"extra_permitted"}
 
 
 # ---- from one state to another -----------------------------------------------------------------------

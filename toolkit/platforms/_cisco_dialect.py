@@ -36,7 +36,8 @@ class Dialect:
     `prefixes`: addresses as 10.0.0.0/24, not only with wildcard masks. `numbered`: every line of a list has a
     sequence number, remarks too. `groups`: the syntax of object groups, empty where there are none. `standard`: there
     are lists that look at sources only. `many_ports`: how many ports `eq` takes. `fragments_by_address`: an entry
-    that looks at ports meets later fragments by their addresses, to permit but never to deny them; else never.
+    that looks at ports meets later fragments by their addresses, to permit but never to deny them; else never (for a
+    system whose manual says so)
     """
 
     name: str

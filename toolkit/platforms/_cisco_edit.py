@@ -1,11 +1,12 @@
 """Lines of ours inside somebody's list: which they are, and how they are put in and taken out by sequence number.
 
-Each entry of ours stands behind a remark of ours that names it. Lines of others are never moved, changed or removed;
+A remark of ours names each entry of ours. Lines of others are never moved, changed or removed;
 where no number is free between two of them, the list is numbered anew in the same order.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final, Literal
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from toolkit.platforms._cisco_dialect import Dialect
 
 STEP: Final = 10
+DIGEST: Final = 6  # characters
 MAX_SEQ: Final = 2**31 - 1
 FAR: Final = 100_000  # so far apart, there is room enough
 Line = Entry | Remark
@@ -26,11 +28,6 @@ Line = Entry | Remark
 def mark(prefix: str) -> str:
     """What a remark of ours in somebody's list begins with."""
     return f"{prefix}_extend "
-
-
-Unit = tuple[
-    Line, ...
-]  # lines of ours that belong together: a remark, and the entry behind it where there still is one
 
 
 @dataclass(slots=True)
@@ -43,23 +40,33 @@ class Row:
     wish: int = 0  # the number that a new line had where it comes from
 
 
-def split(acl: AccessList, prefix: str) -> tuple[list[Line], list[list[Unit]]]:
-    """(lines of others, ours before each of them and behind the last)."""
+def digest(entry: Entry) -> str:
+    """What a remark of ours calls an entry; logging is no difference."""
+    return hashlib.sha256(entry.text.removesuffix(" log").encode()).hexdigest()[:DIGEST]
+
+
+def split(acl: AccessList, prefix: str) -> tuple[list[Line], list[list[Line]]]:
+    """(lines of others, ours before each of them and behind the last).
+
+    Ours are the remarks with our mark, and the entries that these name, wherever the remarks stand: not every IOS lets
+    a remark be put beside its entry.
+    """
+    start = mark(prefix)
+    named = {
+        line.text.removeprefix(start)[:DIGEST]
+        for line in acl.lines
+        if isinstance(line, Remark) and line.text.startswith(start)
+    }
     foreign: list[Line] = []
-    units: list[list[Unit]] = [[]]
-    named = False
+    mine: list[list[Line]] = [[]]
     for line in acl.lines:
-        if isinstance(line, Remark) and line.text.startswith(mark(prefix)):
-            units[-1].append((line,))
-            named = True
-        elif named and isinstance(line, Entry):
-            units[-1][-1] = (*units[-1][-1], line)
-            named = False
+        is_ours = named and (line.text.startswith(start) if isinstance(line, Remark) else digest(line) in named)
+        if is_ours:
+            mine[-1].append(line)
         else:
             foreign.append(line)
-            units.append([])
-            named = False
-    return foreign, units
+            mine.append([])
+    return foreign, mine
 
 
 def without_marked(config: Config, prefix: str) -> Config:
@@ -72,7 +79,7 @@ def only_marked(config: Config, prefix: str) -> Config:
     """Only the lines of ours in lists of others."""
     found = {}
     for name, acl in config.acls.items():
-        lines = [line for units in split(acl, prefix)[1] for unit in units for line in unit]
+        lines = [line for some in split(acl, prefix)[1] for line in some]
         if lines:
             found[name] = replace(acl, lines=tuple(lines))
     return Config(found)
@@ -87,27 +94,31 @@ class Edit:
         self.dialect = dialect
         foreign, had = split(now, prefix)
         others, wanted = split(goal, prefix)
-        placed: list[list[Unit]] = [[] for _ in had]
-        for slot, units in zip(_aligned(others, foreign), wanted, strict=True):
-            placed[slot] += units
+        # A remark without a number cannot be put anywhere, so where one stands is no difference.
+        self.remarks = [] if dialect.numbered else _remarks(had, wanted)
+        if not dialect.numbered:
+            (foreign, had), (others, wanted) = _entries(foreign, had), _entries(others, wanted)
+        placed: list[list[Line]] = [[] for _ in had]
+        for slot, lines in zip(_aligned(others, foreign), wanted, strict=True):
+            placed[slot] += lines
         self.rows: list[Row] = []
         for slot, (old, new) in enumerate(zip(had, placed, strict=True)):
             self._merge(old, new)
             self.rows += [Row(line, "stays", line.seq) for line in foreign[slot : slot + 1]]
 
-    def _merge(self, old: list[Unit], new: list[Unit]) -> None:
-        was, will = ([tuple(line.text for line in unit) for unit in units] for units in (old, new))
+    def _merge(self, old: list[Line], new: list[Line]) -> None:
+        was, will = ([line.text for line in lines] for lines in (old, new))
         for step, start, stop, first, last in SequenceMatcher(None, was, will, autojunk=False).get_opcodes():
             kind: Literal["stays", "goes"] = "stays" if step == "equal" else "goes"
-            self.rows += [Row(line, kind, line.seq) for unit in old[start:stop] for line in unit]
+            self.rows += [Row(line, kind, line.seq) for line in old[start:stop]]
             if step != "equal":
-                self.rows += [Row(line, "new", wish=line.seq) for unit in new[first:last] for line in unit]
+                self.rows += [Row(line, "new", wish=line.seq) for line in new[first:last]]
 
     def lines(self) -> Iterator[str]:
         """Lines of configuration mode; what opens comes before what closes, and nothing where all is as wanted."""
         new = [row for row in self.rows if row.kind == "new"]
         goes = [row for row in reversed(self.rows) if row.kind == "goes"]
-        if not new and not goes:
+        if not new and not goes and not self.remarks:
             return
         head = self.dialect.list_head(self.now)
         inside: list[str] = []
@@ -118,8 +129,10 @@ class Edit:
         # A system keeps one of two equal lines, so one that only changes its place must leave first.
         texts = {row.line.text for row in new}
         inside += [self._taken(row) for row in goes if row.line.text in texts]
+        inside += [self._typed(row) for row in self.remarks if row.kind == "new"]
         inside += [self._typed(row) for row in new]
         inside += [self._taken(row) for row in goes if row.line.text not in texts]
+        inside += [self._taken(row) for row in self.remarks if row.kind == "goes"]
         yield head
         yield from (f"{self.dialect.indent}{text}" for text in inside)
         back = None if new else self._numbers_of_old()
@@ -185,6 +198,27 @@ class Edit:
         if self.dialect.numbered:
             return f"no {row.seq}"
         return f"no {'remark ' if isinstance(row.line, Remark) else ''}{row.line.text}"
+
+
+def _entries(foreign: list[Line], mine: list[list[Line]]) -> tuple[list[Line], list[list[Line]]]:
+    """The same without any remark."""
+    kept: list[Line] = []
+    slots: list[list[Line]] = [[]]
+    for line, some in zip((*foreign, None), mine, strict=True):
+        slots[-1] += [one for one in some if isinstance(one, Entry)]
+        if isinstance(line, Entry):
+            kept.append(line)
+            slots.append([])
+    return kept, slots
+
+
+def _remarks(had: list[list[Line]], wanted: list[list[Line]]) -> list[Row]:
+    """Remarks of ours that come or go."""
+    old, new = (
+        {line.text: line for some in part for line in some if isinstance(line, Remark)} for part in (had, wanted)
+    )
+    come = [Row(line, "new") for text, line in new.items() if text not in old]
+    return come + [Row(line, "goes") for text, line in old.items() if text not in new]
 
 
 def _free(run: list[Row], last: int, following: int | None, taken: set[int]) -> list[int] | None:

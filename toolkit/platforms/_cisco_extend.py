@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +9,7 @@ from toolkit.errors import PolicyError
 from toolkit.net import ANYWHERE, Action, Direction
 from toolkit.packets import FRAGMENTS, Space
 from toolkit.platforms._cisco_dialect import ANY
-from toolkit.platforms._cisco_edit import Edit, mark
+from toolkit.platforms._cisco_edit import Edit, digest, mark
 from toolkit.platforms._cisco_eval import View
 from toolkit.platforms._cisco_model import AccessList, Config, Entry, Match, Remark
 from toolkit.platforms._cisco_names import interface_key
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from toolkit.policy import Ace, Acl, DevicePolicy
 
 SHOWN: Final = 3  # addresses of an entry that are shown to people
-LATER: Final = "no later fragments by the next entry"
+LATER: Final = "no later fragments by the entry behind it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +200,7 @@ class _Interface:
                 f"{self.where}: list {self.list.name} has {bare!r} already, behind what denies it, and a system keeps "
                 "one of two equal entries; settle it with its owner"
             )
-        name = hashlib.sha256(bare.encode()).hexdigest()[:6]
-        return Remark(f"{mark(self.prefix)}{name}: {remark_text(comment)}"[:REMARK_LIMIT].rstrip()), entry
+        return Remark(f"{mark(self.prefix)}{digest(entry)}: {remark_text(comment)}"[:REMARK_LIMIT].rstrip()), entry
 
     def _entries(self, ace: Ace) -> Iterator[Entry]:
         """The entries of a permit that pass something new; before each, what keeps later fragments out."""

@@ -49,6 +49,12 @@ class CiscoState:
         """See `FilterState`."""
         return View(self.config, self.dialect, self.context, interface).decide(packet)
 
+    @property
+    def follows_fragments(self) -> bool:
+        """Whether later fragments of permitted addresses pass our own lists, by the rule of the system."""
+        where = self.context.node.filter
+        return where.mode is Ownership.OWN and where.fragments == "follow" and self.dialect.fragments_by_address
+
     def fingerprint(self) -> str:
         """See `FilterState`: the lists that are bound, the groups that they use, and what is ours; no remarks."""
         mine = ours(self.config, self.context.prefix)

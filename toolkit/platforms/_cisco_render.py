@@ -152,14 +152,15 @@ class Shortener:
         permits = acl.entries[: denies[0]] if denies else acl.entries
         rest = acl.entries[len(permits) :]
         # An entry without ports meets later fragments too, so it comes before these are denied.
-        yield from self._block([ace for ace in permits if not _looks(ace)], groups=groups)
         looking = [ace for ace in permits if _looks(ace)]
         whole = [ace for ace in rest if ace.action is Action.DENY and not _looks(ace)]
-        if looking and whole:
+        if looking and whole and self.context.node.filter.fragments == "deny":
+            yield from self._block([ace for ace in permits if not _looks(ace)], groups=groups)
             yield Remark(FRAGMENT_REMARK)
             for ace in whole:
                 yield from self._entries(ace, groups=groups, fragments=True)
-        yield from self._block(looking, groups=groups)
+            permits = tuple(looking)
+        yield from self._block(permits, groups=groups)
         yield from self._block(rest, groups=groups)
         yield Remark(REST_REMARK)
         yield Entry(0, Action.PERMIT, Match(None), ANY, ANY, "permit ip any any")

@@ -32,7 +32,7 @@ class AristaEos(CiscoPlatform):
         switched=(Direction.IN,),
         log=True,
         established=True,
-        fragments="an entry with ports never meets later fragments; ours deny these first, whatever the rule",
+        fragments="an entry with ports permits later fragments of its addresses, and never denies any",
         commit_confirm=True,
         commit_note=(
             "one configuration session: all of it or nothing, and undone by the device "
@@ -62,7 +62,7 @@ class AristaEos(CiscoPlatform):
         groups="",
         standard=True,
         many_ports=10,
-        fragments_by_address=False,
+        fragments_by_address=True,
         tcp_ports={**TCP_PORTS, **EOS_PORTS},
         udp_ports={**UDP_PORTS, **EOS_PORTS},
         with_ports=(TCP, UDP, SCTP),

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from toolkit.net import ANY_SERVICE, ICMP
-from toolkit.packets import FULL, NOT_FRAGMENT, Box
+from toolkit.packets import FRAGMENTS, FULL, NOT_FRAGMENT, Box
 from toolkit.platforms.base import ConnState
 from toolkit.site import Enforcement
 from toolkit.topology import Ownership
@@ -110,6 +110,11 @@ def _forwarded(policy: DevicePolicy, state: FilterState, space: Space) -> Packet
     return there - space.union(Box.of(ANY_SERVICE, dst=IPv4Network(address)) for address in own)
 
 
+def _later(box: Box) -> Box:
+    """The later fragments between the addresses of a box, of its protocol."""
+    return Box(box.protocol, box.dst, box.src, flags=FRAGMENTS)
+
+
 class _Interface:
     """The proof of what enters a device by one interface."""
 
@@ -130,6 +135,8 @@ class _Interface:
         self.prefer = prefer
         self.scope = space.union(policy.scope)
         self.errors = space.union(Box(**error) for error in ICMP_ERRORS)
+        # Some systems see no ports in later fragments: what permits a flow lets those of its addresses pass as well.
+        self.follows = bool(getattr(after, "follows_fragments", False))
 
     def witnesses(self) -> Iterator[Witness]:
         required = self.policy.required[self.interface]
@@ -142,6 +149,8 @@ class _Interface:
         after = self.after.permitted(self.space, self.interface, ConnState.NEW)
         before = self.before.permitted(self.space, self.interface, ConnState.NEW)
         allowed = self._allowed(required, before)
+        if self.follows:
+            allowed = allowed | self.space.union(_later(box) for box, _ in asked)
         yield from self._witness(WitnessKind.REQUIRED_DENIED, required - after, ConnState.NEW, asked)
         yield from self._witness(WitnessKind.EXTRA_PERMITTED, (after & self.scope) - allowed, ConnState.NEW)
         yield from self._collateral(before, after, required, ConnState.NEW)
