@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.platforms.asa_cases import (
+    GOLDENS,
     INSPECT,
     NEW,
     NODES,
@@ -67,6 +68,11 @@ def test_what_is_missing_comes_before_the_default_and_its_remark():
     assert passes(after, WANTED)
     assert not passes(after, packet(src="10.0.2.8", dst="10.0.1.11"))
     assert [one.standing for one in candidate.existing["dmz"].wanted] == [Standing.MISSING, Standing.PERMITTED]
+
+
+def test_the_text_is_the_golden():
+    candidate, _, _ = extended([SSH, WEB])
+    assert candidate.text == (GOLDENS / "extend.cfg").read_text(encoding="utf-8")
 
 
 def test_nothing_is_added_where_everything_passes_already():

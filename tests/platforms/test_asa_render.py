@@ -98,6 +98,13 @@ def test_citations_are_remarks_and_the_default_logs():
     assert all(line.endswith(" log") for line in denies)
 
 
+def test_a_remark_is_one_line_that_a_command_line_takes():
+    ace = permit(tcp(22), comment="why?\tbecause\n\u00e9 " + "x" * 200)
+    text = rendered(make_context(), {"dmz": (ace,)})[0].text
+    (remark,) = [line.partition(" remark ")[2] for line in text.splitlines() if "because" in line]
+    assert remark == ("why because " + "x" * 200)[:100]
+
+
 def test_groups_are_used_where_they_shorten_and_not_when_plain():
     assert "object-group network uipath_" in rendered(make_context())[0].text
     plain = rendered(make_context(plain=True))[0].text

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.platforms.junos_cases import (
+    GOLDENS,
     NEW,
     NODES,
     PLATFORM,
@@ -71,6 +72,11 @@ def test_what_is_missing_comes_before_the_default():
     assert not passes(after, packet(src="10.0.1.99", dst="10.0.2.7"))
     standing = [one.standing for one in candidate.existing["ge-0/0/0"].wanted]
     assert standing == [Standing.MISSING, Standing.PERMITTED]
+
+
+def test_the_text_is_the_golden():
+    candidate, _, _ = extended([SSH, WEB])
+    assert candidate.text == (GOLDENS / "extend.cfg").read_text(encoding="utf-8")
 
 
 def test_behind_the_last_term_nothing_is_inserted_before():

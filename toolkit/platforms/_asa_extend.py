@@ -12,7 +12,7 @@ from toolkit.errors import Place, PolicyError
 from toolkit.net import Action
 from toolkit.packets import Space
 from toolkit.platforms._asa_entries import Reader
-from toolkit.platforms._asa_render import REMARK_LIMIT, Groups, entry_words, refuse
+from toolkit.platforms._asa_render import Groups, entry_words, refuse, remark_text
 from toolkit.platforms._asa_state import entry_digest
 from toolkit.platforms._asa_text import GLOBAL, Line
 from toolkit.platforms.base import CandidateConfig, ConnState
@@ -130,7 +130,7 @@ def _lines(acl: Acl, name: str, plan: Extension, groups: Groups, prefix: str) ->
             for destination in groups.written(ace.destinations):
                 words = ("extended", *entry_words(ace, source, destination).split())
                 digest = entry_digest(Line(words, NOWHERE))
-                remark = f"remark {prefix} {digest} {' '.join(ace.comment.split())}"[: REMARK_LIMIT + len("remark ")]
-                yield f"access-list {name} line {slot + at} {remark.rstrip()}"
+                remark = remark_text(f"{prefix} {digest} {ace.comment}")
+                yield f"access-list {name} line {slot + at} remark {remark}"
                 yield f"access-list {name} line {slot + at + 1} {' '.join(words)}"
                 at += 2

@@ -100,13 +100,18 @@ def _digest(lines: list[str]) -> str:
 def _entries(acl: Acl, groups: Groups) -> Iterator[str]:
     remark = ""
     for ace in acl.entries:
-        text = re.sub(r"\s+", " ", ace.comment)[:REMARK_LIMIT].strip()
+        text = remark_text(ace.comment)
         if text and text != remark:
             yield f"remark {text}"
         remark = text
         for source in groups.written(ace.sources):
             for destination in groups.written(ace.destinations):
                 yield f"extended {entry_words(ace, source, destination)}"
+
+
+def remark_text(text: str) -> str:
+    """A text as a remark takes it: one line of ASCII, and no question mark, which asks the command line for help."""
+    return re.sub(r"[?\s]+", " ", text.encode("ascii", "ignore").decode())[:REMARK_LIMIT].strip()
 
 
 def entry_words(ace: Ace, source: str, destination: str) -> str:
