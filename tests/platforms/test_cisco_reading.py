@@ -156,6 +156,7 @@ interface Management1
 !
 ip access-list CORP
    statistics per-entry
+   fragment-rules
    10 remark ticket 4711
    20 permit tcp 10.0.1.0/24 host 10.0.2.9 eq ssh https 8443
    30 permit udp any range 1024 65535 any eq domain ntp

@@ -55,6 +55,7 @@ LINES = [  # (systems, line in a list, what the message says)
     (("arista_eos",), "permit ip object-group A any", "address 'object-group'"),
     (("arista_eos",), "permit ip 10.0.0.0/33 any", "prefix '10.0.0.0/33'"),
     (("arista_eos",), "permit ip any any tracked", "'tracked'"),
+    (("arista_eos",), "no fragment-rules", "'no fragment-rules' in list X"),
 ]
 
 

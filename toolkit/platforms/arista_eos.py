@@ -66,7 +66,7 @@ class AristaEos(CiscoPlatform):
         tcp_ports={**TCP_PORTS, **EOS_PORTS},
         udp_ports={**UDP_PORTS, **EOS_PORTS},
         with_ports=(TCP, UDP, SCTP),
-        options=("statistics per-entry", "counters per-entry"),
+        options=("statistics per-entry", "counters per-entry", "fragment-rules"),  # the last one is the default
         indent="   ",
         routing="ip routing",
     )
