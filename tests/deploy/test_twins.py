@@ -216,6 +216,21 @@ def test_a_device_that_nobody_can_reach_any_more_goes_back_by_itself(build, os):
     assert set(fleet.seen("sw1")) <= {OLD, NEW}
 
 
+def test_a_timer_of_somebody_else_is_not_confirmed_by_undoing_what_was_never_committed(build):
+    fleet, target = build("juniper_junos")
+    plan = fleet.plan(target)
+    twin = fleet.devices["sw1"]
+    fleet.server.do(lambda: twin.start_timer(5, twin.running.copy()))
+    fleet.reset_count()
+    fleet.fault("sw1", cut_after=2)
+    assert "sw1: the session broke" in failing(fleet, target, plan, DeviceError)
+    assert (fleet.seen("sw1"), twin.timed) == ([OLD], True)
+    fleet.reset_count()
+    fleet.fault("sw1", cut_after=len(lines_of(plan)) - 1)  # after ours was committed it is ours
+    assert "(rolled back: sw1)" in failing(fleet, target, plan, DeviceError)
+    assert (fleet.seen("sw1"), twin.timed) == ([OLD, NEW, OLD], False)
+
+
 def test_a_failed_proof_is_taken_back_and_never_confirmed(build):
     fleet, target = build("arista_eos")
     plan = fleet.plan(target)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from toolkit.deploy.cli_session import BusyError
-from toolkit.deploy.dialects import SESSION
+from toolkit.deploy.dialects import SESSION, dialect
 from toolkit.deploy.inventory import failures
 from toolkit.deploy.journal import BACK, FINISHED, STARTED, STOPPED, Journal, Step, lock
 from toolkit.deploy.moments import check_moments
@@ -369,6 +369,10 @@ class _Pusher:
         done = {one.step for one in self.journal.since_sending(change.device)}
         # A named session has been thrown away by its name, timer and all.
         if change.confirm and Step.VERIFIED not in done and not SESSION.search(change.apply):
+            if dialect(get(change.platform).netmiko_driver).candidate:
+                state = self.target.parse(change.device, read_filter(task).result)
+                if state.fingerprint() == change.before:
+                    return  # nothing of ours was committed, and a timer that runs is somebody else's
             with suppress(DeviceError):  # nothing may wait there
                 confirm_change(task, change.confirm)
 
