@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from toolkit.platforms import get
 from toolkit.policy import Standing
 from toolkit.render.proof import prove
 
+GOLDENS = Path(__file__).parent / "golden"
 EACH = pytest.mark.parametrize("name", NAMES)
 CORP = (
     "remark CORP-1 web",
@@ -84,6 +86,13 @@ def test_one_missing_permit_is_one_entry_before_what_denies_it(name):
     assert numbers == sorted(set(numbers))
     assert "resequence" not in candidate.text
     assert candidate.existing[port_of(device)].wanted[0].standing is Standing.MISSING
+
+
+@EACH
+def test_what_is_typed_is_the_golden(name):
+    ssh = permit(tcp(22), ("10.0.1.0/24",), ("10.0.2.10/32",), comment="tcp-22 (page line 10)")
+    candidate = extended(name, (WEB, ssh), override=("CORP-2",))[3]
+    assert candidate.text == (GOLDENS / name / "extend.cfg").read_text(encoding="utf-8")
 
 
 @EACH

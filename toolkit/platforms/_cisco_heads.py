@@ -10,18 +10,18 @@ from typing import Final
 # Of the whole configuration; a section's lines are skipped with its head.
 HARMLESS: Final = frozenset(
     """
-    aaa alias archive banner boot boot-start-marker boot-end-marker call-home card cdp cfs class-map cli clock
-    config-register control-plane copp crypto daemon default diagnostic dns domain-name dot1x dual-active enable
-    environment event exception errdisable fabric fast-reload feature feature-set fips flow ftp hardware hostname
-    hw-module icam id-manager install ipv6 key l2 lacp ldap-server license line lldp load-interval
-    location logging login mac mac-address-table management manufacturer memory memory-size mgmt mls monitor
-    multilink nbar netconf netconf-yang ntp nv nxapi object-tracking parser password peer-filter
-    platform policy-map port-channel power priority-flow-control process process-max-time prompt ptp qos queue-monitor
-    radius radius-server redundancy restconf rmon role route-map route-target router sampler scheduler schedule sdm
-    service service-template sflow snmp snmp-server slot spanning-tree ssh stackwise-virtual standby
-    subscriber switch system tacacs tacacs-server telemetry template terminal tftp-server time-range track
-    transceiver transport udld upgrade userpassphrase username vdc version virtual-service vlan vlan-group voice vpc
-    vrf vtp vxlan xdr
+    aaa agent alias archive banner boot boot-end-marker boot-start-marker call-home card cdp cfs class-map cli
+    clock config-register control-plane controller copp crypto daemon default diagnostic dns domain-name dot1x
+    dual-active enable environment errdisable event event-handler event-monitor evpn exception fabric
+    fast-reload feature feature-set fips flow ftp hardware hostname hw-module icam id-manager install ipv6 key
+    l2 lacp ldap-server license line lldp load-interval location logging login mac mac-address-table management
+    manufacturer memory memory-size mgmt mlag mls monitor multilink nbar netconf netconf-yang ntp nv nxapi
+    object-tracking parser password peer-filter platform policy-map port-channel power priority-flow-control
+    process process-max-time prompt ptp qos queue-monitor radius radius-server redundancy restconf rmon role
+    route-map route-target router sampler schedule scheduler sdm service service-template sflow slot snmp
+    snmp-server spanning-tree ssh stackwise-virtual standby subscriber switch system tacacs tacacs-server
+    telemetry template terminal tftp-server time-range track transceiver transport udld upgrade username
+    userpassphrase vdc version virtual-service vlan vlan-group voice vpc vrf vtp vxlan xdr
     """.split()  # noqa: SIM905 - a list of its own lines would be pages long
 ) | frozenset(
     (
@@ -93,13 +93,13 @@ FILTERS: Final = {
 # Of an interface.
 HARMLESS_THERE: Final = frozenset(
     """
-    arp autostate bandwidth bfd bpdu carrier-delay cdp channel channel-group channel-protocol
-    clock delay description dot1q duplex encapsulation error-correction fec flowcontrol glbp hold-queue hsrp
-    isis keepalive l2protocol lacp link lldp load-interval load-balancing logging loopback macsec mac-address
-    mdix media-type mtu negotiation no-negotiate ntp
-    ospf peer power priority-flow-control ptp queueing random-detect rmon sflow shutdown snmp spanning-tree
-    speed standby storm-control switchport tracking track transceiver tunnel udld unidirectional vpc vrf vrrp vxlan
-    wrr-queue ipv6 negotiate
+    arp autostate bandwidth bfd bpdu carrier-delay cdp channel channel-group channel-protocol clock dampening
+    delay description dot1q duplex encapsulation error-correction fabric fair-queue fec flowcontrol glbp
+    hold-queue host-reachability hsrp ipv6 isis keepalive l2protocol lacp link lldp load-balancing load-interval
+    logging loopback mac-address macsec mdix media-type member mls mtu negotiate negotiation no-negotiate ntp
+    ospf peer power priority-flow-control priority-queue ptp queueing random-detect rmon sflow shutdown snmp
+    source-interface spanning-tree speed srr-queue standby storm-control switchport track tracking transceiver
+    tunnel udld unidirectional vpc vrf vrrp vxlan wrr-queue
     """.split()  # noqa: SIM905 - a list of its own lines would be pages long
 ) | frozenset(
     (
@@ -112,6 +112,7 @@ HARMLESS_THERE: Final = frozenset(
         "ip dhcp",
         "ip directed-broadcast",
         "ip flow",
+        "ip forward",
         "ip hello-interval",
         "ip helper-address",
         "ip hold-time",
