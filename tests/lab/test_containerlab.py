@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
 from ipaddress import IPv4Network
 
 import pytest
 
 from tests.lab.clab_recording import ROOT, recorded
 from tests.lab.fake_engine import FakeContainerlab, FakeEngine, serve
+from tests.lab.reference_lab import need_namespaces
 from toolkit.errors import LabError
 from toolkit.lab import leftovers
+from toolkit.lab.addressing import ip_batch
 from toolkit.lab.backends import containerlab as backend
 from toolkit.lab.engine import Engine
+from toolkit.lab.namespaces import run_inside
 from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, read, write
 from toolkit.site import load_site
 
@@ -205,6 +210,35 @@ def test_what_a_killed_containerlab_wrote_elsewhere_goes(tmp_path):
     leftovers.forget("toolkit-a", hosts, etc)
     assert hosts.read_text() == "127.0.0.1 localhost\n" + block.format("toolkit-b") + "::1 x\n"
     assert [path.name for path in etc.iterdir()] == ["clab-toolkit-b.conf"]
+
+
+def test_cables_that_a_killed_deployment_left_are_cut_and_no_others(tmp_path, monkeypatch):
+    """Half-made ones have both ends here; those of before, of nodes, and with other names stay."""
+    need_namespaces()
+    monkeypatch.setattr(leftovers, "SETTLE", 0.01)
+
+    def body():
+        cables = ("clab-00000001", "clab-00000002"), ("clab-0000000a", "clab-0000000b"), ("clab-mine", "clab-yours")
+        ip_batch(["netns add node", f"link add {cables[0][0]} type veth peer name {cables[0][1]}"])
+        leftovers.begin_deployment(tmp_path)
+        ip_batch([f"link add {one} type veth peer name {other}" for one, other in cables[1:]])
+        ip_batch(["link add clab-0000000c type veth peer name eth1 netns node"])
+        leftovers.remove("lab", tmp_path / "x.clab.yml", None, NoEngine(), keep_state=True)
+        listed = subprocess.run(["ip", "-o", "link"], text=True, capture_output=True, check=True).stdout
+        left = set(re.findall(r"clab-\w+(?=@)", listed))
+        assert left == {*cables[0], *cables[2], "clab-0000000c"}
+        assert not (tmp_path / leftovers.DEPLOYING).exists()
+        return 0
+
+    assert run_inside(body) == 0, "the traceback of the child stands in the captured output"
+
+
+class NoEngine:
+    def containers(self, _lab):
+        return []
+
+    def network(self, _name):
+        return None
 
 
 # ---- a process that ends without tidying up -----------------------------------------------------

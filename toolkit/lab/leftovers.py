@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 BASE: Final = Path("/run/toolkit-lab")  # one folder and one lock per lab that is up
 DEPLOYING: Final = "deploying"  # this file stands in a lab's folder while containerlab is at work
+# A cable that containerlab is making: both ends are on this machine, with names of its own, until they are moved.
+UNFINISHED: Final = re.compile(r"clab-[0-9a-f]{8}")
+SETTLE: Final = 2.0  # seconds after which a cable that is still unfinished is nobody's any more
 GRACE: Final = 10.0
 QUIET: Final = 0.5
 
@@ -49,6 +53,7 @@ def remove(lab: str, topology: Path, clab: Containerlab, engine: Engine, *, keep
     left = _sweep(lab, topology, engine, quiet)
     if left:
         raise LabError(f"the lab {lab} cannot be taken away whole; left: {', '.join(left)}{problem}")
+    _cut_cables(topology.parent / DEPLOYING)
     if not engine.containers(lab):
         forget(lab)
     if keep_state:
@@ -84,6 +89,43 @@ def _sweep(lab: str, topology: Path, engine: Engine, quiet: float) -> list[str]:
         if now - start > GRACE:
             return [one.name for one in left] or [f"network {lab}"]
         time.sleep(0.05)
+
+
+def begin_deployment(folder: Path) -> None:
+    """Note in a lab's folder that containerlab is at work, and which unfinished cables were there before."""
+    (folder / DEPLOYING).write_text(json.dumps(sorted(unfinished_cables())), encoding="ascii")
+
+
+def end_deployment(folder: Path) -> None:
+    """Note that containerlab has done its work."""
+    (folder / DEPLOYING).unlink()
+
+
+def unfinished_cables() -> set[str]:
+    """Name of each end of a cable that containerlab has made and not yet moved into its nodes."""
+    done = subprocess.run(
+        [program("ip"), "-json", "link", "show", "type", "veth"], text=True, capture_output=True, check=True
+    )
+    return {
+        row["ifname"]
+        for row in json.loads(done.stdout or "[]")
+        if UNFINISHED.fullmatch(row["ifname"]) and UNFINISHED.fullmatch(row.get("link", ""))
+    }
+
+
+def _cut_cables(deploying: Path) -> None:
+    """Remove the cables that a deployment left unfinished, and none that another one is just making."""
+    try:
+        before = set(json.loads(deploying.read_text(encoding="ascii")))
+    except (FileNotFoundError, ValueError):
+        return
+    new = unfinished_cables() - before
+    if not new:
+        return
+    time.sleep(SETTLE)
+    for name in new & unfinished_cables():
+        # The second end goes with the first, so one of two fails.
+        subprocess.run([program("ip"), "link", "del", "dev", name], capture_output=True, check=False)
 
 
 def strangers(network: Mapping[str, Any], lab: str) -> list[str]:

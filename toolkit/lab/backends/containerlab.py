@@ -20,7 +20,19 @@ from toolkit.lab.addressing import interface_lines, ip_batch, set_sysctls, switc
 from toolkit.lab.clab import Containerlab, find
 from toolkit.lab.devices import Device, Place, make_keys, mount_namespace, pids_sharing
 from toolkit.lab.engine import LABEL, Engine
-from toolkit.lab.leftovers import BASE, DEPLOYING, check_routes, claim, claims, lock, remove, strangers, unclaim, unlock
+from toolkit.lab.leftovers import (
+    BASE,
+    begin_deployment,
+    check_routes,
+    claim,
+    claims,
+    end_deployment,
+    lock,
+    remove,
+    strangers,
+    unclaim,
+    unlock,
+)
 from toolkit.lab.namespaces import USER, check_programs, die_with, fork_and_wait, program, stop_on_signals
 from toolkit.lab.ready import wait_for_ssh, wait_healthy
 from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, LabNode, LabPlan, read
@@ -182,9 +194,9 @@ class ContainerlabLab:
         remove(plan.name, self.topology, self._clab, self._engine, keep_state=True)
         check_routes(plan.management)
         self._check_images()
-        (self.state / DEPLOYING).touch()
+        begin_deployment(self.state)
         self._clab.deploy(self.topology, plan.name)
-        (self.state / DEPLOYING).unlink()
+        end_deployment(self.state)
         self._read_back()
         ours = [node for node in plan.nodes if node.os == LINUX]
         for node in plan.nodes:
