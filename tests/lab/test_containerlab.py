@@ -274,6 +274,24 @@ def test_what_a_killed_process_claimed_is_taken_away(base, program, engine, monk
 
 
 @FORKS
+def test_what_is_ended_before_it_is_a_lab_leaves_nothing(base, program, engine, monkeypatch):
+    """Even where nobody is left to tidy up after it."""
+    as_root(monkeypatch)
+    original = backend._bury
+    monkeypatch.setattr(backend, "_bury", lambda pid: original(pid) if pid == os.getpid() else None)
+    assert backend.BACKEND.run(lambda: (backend.BACKEND.topology_path("reference"), os._exit(143))[1]) == 143
+    assert list(base.glob("*/owner.*"))  # nobody could help
+    shutil.rmtree(base)
+
+    def told_to_end():
+        backend.BACKEND.topology_path("reference")
+        raise SystemExit(143)
+
+    assert backend.BACKEND.run(told_to_end) == 143
+    assert not base.exists()
+
+
+@FORKS
 def test_a_killed_process_that_came_second_takes_nothing_of_the_first(topology, program, engine, monkeypatch):
     as_root(monkeypatch)
     held = leftovers.lock(LAB)

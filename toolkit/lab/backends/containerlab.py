@@ -298,7 +298,10 @@ class ContainerlabBackend:
             os.setsid()  # Ctrl-C reaches this process's parent only, which passes it on
             stop_on_signals()
             die_with(parent, signal.SIGTERM)
-            return function()
+            try:
+                return function()
+            finally:
+                _bury(os.getpid())  # what was claimed, and told to end before it was a lab
 
         def remember(pid: int) -> None:
             worker.append(pid)
