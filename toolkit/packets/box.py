@@ -115,6 +115,58 @@ class Box:
         return Box(*parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A product whose addresses are lists of intervals: what an entry with address sets matches, not written out.
+
+    `dst` and `src` hold disjoint intervals in order; an empty list makes an empty block. Sets are built from blocks
+    as from boxes, and the cost grows with the intervals of both sides, never with their product.
+
+    Raises:
+        InputError: intervals overlap, are out of order, or leave their dimension.
+    """
+
+    protocol: Interval = FULL[0]
+    dst: tuple[Interval, ...] = (FULL[1],)
+    src: tuple[Interval, ...] = (FULL[2],)
+    dport: Interval = FULL[3]
+    sport: Interval = FULL[4]
+    flags: Interval = FULL[5]
+
+    def __post_init__(self) -> None:
+        for name, intervals in (("dst", self.dst), ("src", self.src)):
+            before = -1
+            for low, high in intervals:
+                if not before < low <= high <= MAX_ADDRESS:
+                    raise InputError(f"{low}-{high} of {name} is empty, out of range, or not behind {before}")
+                before = high
+        Box(self.protocol, FULL[1], FULL[2], self.dport, self.sport, self.flags)  # checks the others
+
+    @classmethod
+    def of(
+        cls,
+        service: Service,
+        src: tuple[Interval, ...],
+        dst: tuple[Interval, ...],
+        sport: PortRange = ANY_PORT,
+        *,
+        established: bool = False,
+    ) -> Block:
+        """The block of an ACL entry, read as `Box.of` reads it.
+
+        Raises:
+            InputError: source ports or `established` for a protocol that has none.
+        """
+        one = Box.of(service, sport=sport, established=established)
+        return cls(one.protocol, dst, src, one.dport, one.sport, one.flags)
+
+    def boxes(self) -> Iterator[Box]:
+        """The same, written out."""
+        for dst in self.dst:
+            for src in self.src:
+                yield Box(self.protocol, dst, src, self.dport, self.sport, self.flags)
+
+
 def point(packet: Packet) -> Point:
     """A packet as coordinates. What its protocol lacks is 0, whatever the packet claims."""
     protocol = packet.protocol

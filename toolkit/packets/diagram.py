@@ -59,6 +59,8 @@ class Diagram:
         self.suffixes[self.depth].append((0, 0, 0, True))
         self._node_number: dict[Node, int] = {}
         self._suffix_number: list[dict[tuple[int, int, int], int]] = [{} for _ in self.maxima]
+        self._several: list[dict[int, tuple[Interval, ...]]] = [{} for _ in self.maxima]  # suffixes of some intervals
+        self._several_number: list[dict[tuple[tuple[Interval, ...], int], int]] = [{} for _ in self.maxima]
         self._built: list[dict[Items, int]] = [{} for _ in range(self.depth + 1)]
         self._built_as_given: list[dict[Items, int]] = [{} for _ in range(self.depth + 1)]
         self._combined: dict[Operation, dict[tuple[int, int], int]] = {operation: {} for operation in Operation}
@@ -84,6 +86,21 @@ class Diagram:
             number = self._suffix_number[level][key] = len(self.suffixes[level])
             whole = low == 0 and high == top and self.suffixes[level + 1][following][WHOLE]
             self.suffixes[level].append((low, high, following, whole))
+        return number
+
+    def prefixed_all(self, level: int, intervals: Sequence[Interval], following: int | None) -> int | None:
+        """As `prefixed`, for several disjoint intervals in order; None where all of them lie outside the maxima."""
+        top = self.maxima[level]
+        kept = tuple(intervals)
+        if kept and kept[-1][1] > top:
+            kept = tuple((low, min(high, top)) for low, high in kept if low <= top)
+        if following is None or len(kept) <= 1:
+            return self.prefixed(level, kept[0], following) if kept else None
+        number = self._several_number[level].get((kept, following))
+        if number is None:
+            number = self._several_number[level][kept, following] = len(self.suffixes[level])
+            self.suffixes[level].append((kept[0][0], kept[-1][1], following, False))
+            self._several[level][number] = kept
         return number
 
     def build(self, level: int, items: Items) -> int:
@@ -138,7 +155,10 @@ class Diagram:
         """
         suffixes = self.suffixes[level]
         end = self.maxima[level] + 1
-        spans = [(suffixes[item >> 1][0], suffixes[item >> 1][1] + 1) for item in items]
+        if self._several[level]:
+            spans, labels = self._spans(level, items, labels)
+        else:
+            spans = [(suffixes[item >> 1][0], suffixes[item >> 1][1] + 1) for item in items]
         stops = sorted({end, *(low for low, _ in spans), *(stop for _, stop in spans)} - {0})
         index = {stop: number + 1 for number, stop in enumerate(stops)}
         index[0] = 0
@@ -148,6 +168,22 @@ class Diagram:
                 piece.append(label)
         self.spend(sum(map(len, pieces)))
         return [stop - 1 for stop in stops], pieces
+
+    def _spans(self, level: int, items: Sequence[int], labels: Sequence[int]) -> tuple[list[Interval], list[int]]:
+        """(first value, value behind the last) of every interval of some items, each with the label of its item."""
+        suffixes, several = self.suffixes[level], self._several[level]
+        spans: list[Interval] = []
+        found: list[int] = []
+        for item, label in zip(items, labels, strict=True):
+            number = item >> 1
+            more = several.get(number)
+            if more is None:
+                spans.append((suffixes[number][0], suffixes[number][1] + 1))
+                found.append(label)
+            else:
+                spans += [(low, high + 1) for low, high in more]
+                found += [label] * len(more)
+        return spans, found
 
     def _node(self, level: int, lasts: Sequence[int], children: Sequence[int]) -> int:
         kept = [number for number in range(len(children) - 1) if children[number] != children[number + 1]]

@@ -8,7 +8,19 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from toolkit.net import ICMP, MAX_OCTET, MAX_PORT, TCP, UDP, Action
-from toolkit.packets.box import ACK, FRAGMENTS, FULL, MAXIMA, NOT_FRAGMENT, Box, Interval, meaning, packet_of, point
+from toolkit.packets.box import (
+    ACK,
+    FRAGMENTS,
+    FULL,
+    MAXIMA,
+    NOT_FRAGMENT,
+    Block,
+    Box,
+    Interval,
+    meaning,
+    packet_of,
+    point,
+)
 from toolkit.packets.diagram import ALL, NONE, Diagram, Operation
 
 if TYPE_CHECKING:
@@ -58,31 +70,37 @@ class Space:
         self.diagram = Diagram(maxima)
         self.empty = PacketSet(self, NONE)
         self.full = PacketSet(self, ALL)
-        self._numbers: dict[Box, tuple[int, ...]] = {}
+        self._numbers: dict[Box | Block, tuple[int, ...]] = {}
         self._shapes: dict[Shape, list[tuple[Interval, int | None]]] = {}
 
-    def acl(self, entries: Iterable[tuple[Action, Box]], default: Action = Action.DENY) -> PacketSet:
+    def acl(self, entries: Iterable[tuple[Action, Box | Block]], default: Action = Action.DENY) -> PacketSet:
         """What a first-match list of entries permits; `default` decides what no entry matches."""
         return PacketSet(self, self.diagram.build(0, tuple(self.items(entries, default))))
 
-    def union(self, boxes: Iterable[Box]) -> PacketSet:
+    def union(self, boxes: Iterable[Box | Block]) -> PacketSet:
         """What any of the boxes holds."""
         return self.acl((Action.PERMIT, box) for box in boxes)
 
-    def items(self, entries: Iterable[tuple[Action, Box]], default: Action = Action.DENY) -> list[int]:
+    def items(self, entries: Iterable[tuple[Action, Box | Block]], default: Action = Action.DENY) -> list[int]:
         """The entries as the diagram reads them; a permit as default becomes an entry."""
         items = [number << 1 | (action is Action.PERMIT) for action, box in entries for number in self.numbers(box)]
         if default is Action.PERMIT:
             items += [number << 1 | 1 for number in self.numbers(Box())]
         return items
 
-    def numbers(self, box: Box) -> tuple[int, ...]:
+    def numbers(self, box: Box | Block) -> tuple[int, ...]:
         """Suffix numbers of the packets that a box matches; mostly one, none where there is no such packet."""
         known = self._numbers.get(box)
         if known is None:
-            prefixed = self.diagram.prefixed
+            prefixed, several = self.diagram.prefixed, self.diagram.prefixed_all
             found = [
-                prefixed(PROTOCOL, protocol, prefixed(DST, box.dst, prefixed(SRC, box.src, ports)))
+                prefixed(
+                    PROTOCOL,
+                    protocol,
+                    prefixed(DST, box.dst, prefixed(SRC, box.src, ports))
+                    if isinstance(box, Box)
+                    else several(DST, box.dst, several(SRC, box.src, ports)),
+                )
                 for protocol, ports in self._ports((box.protocol, box.dport, box.sport, box.flags))
             ]
             known = self._numbers[box] = tuple([number for number in found if number is not None])

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from toolkit.addresses import joined
 from toolkit.errors import ConfigError, Place
 from toolkit.net import ICMP, TCP, WITH_PORTS, Action
-from toolkit.packets import FULL, NOT_FRAGMENT, Box
+from toolkit.packets import FULL, NOT_FRAGMENT, Block
 from toolkit.platforms._nft_model import NUMBER_FIELDS, Chain, Match, Rule, Ruleset, reachable, write_rule
 from toolkit.platforms._nft_names import ETHER_IP, ETHER_TYPES, NFPROTO_IPV4, NFPROTO_IPV6
 from toolkit.platforms.base import ConnState, Decision
@@ -157,8 +158,8 @@ class View:
             raise ConfigError(f"there is no chain {rule.target!r} to {rule.verdict} to", place=Place(rule.place))
         return chains[rule.target]
 
-    def boxes(self, rule: Rule) -> Iterator[Box]:
-        """The packets that a rule matches, as boxes; none where interface or state rule it out."""
+    def boxes(self, rule: Rule) -> Iterator[Block]:
+        """The packets that a rule matches, as blocks; none where interface or state rule it out."""
         if not self._possible(rule):
             return
         dimension = {name: rule.match(name) for name in ("protocol", "ip daddr", "ip saddr", "dport", "sport")}
@@ -169,14 +170,13 @@ class View:
         destinations = _intervals(dimension["ip daddr"], FULL[1])
         outwards = rule.match("oifname")
         if outwards is not None:
-            destinations = tuple(_meet(destinations, self._behind(outwards)))
+            destinations = tuple(joined(_meet(destinations, self._behind(outwards))))
+        sources = _intervals(dimension["ip saddr"], FULL[2])
         for protocol in protocols:
-            for dst in destinations:
-                for src in _intervals(dimension["ip saddr"], FULL[2]):
-                    for dport in _icmp(rule) or _intervals(dimension["dport"], FULL[3]):
-                        for sport in _intervals(dimension["sport"], FULL[4]):
-                            for flags in _flags(rule):
-                                yield Box(protocol, dst, src, dport, sport, flags)
+            for dport in _icmp(rule) or _intervals(dimension["dport"], FULL[3]):
+                for sport in _intervals(dimension["sport"], FULL[4]):
+                    for flags in _flags(rule):
+                        yield Block(protocol, destinations, sources, dport, sport, flags)
 
     def _possible(self, rule: Rule) -> bool:
         """Whether the rule can match IPv4 packets of this interface and state at all."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, summarize_address_range
 from typing import TYPE_CHECKING, Final
 
+from toolkit.addresses import joined
 from toolkit.net import ICMP, PROTOCOL_NUMBERS
 from toolkit.platforms._nft_names import BUILT_IN_PROTOCOLS, ETHER_IP, ETHER_TYPES, NFPROTO_IPV4, NFPROTOS
 
@@ -51,7 +52,7 @@ class Match:
     @classmethod
     def numbers(cls, name: str, values: Iterable[Interval], *, negated: bool = False) -> Match:
         """A match on numbers, merged and sorted."""
-        return cls(name, tuple(merge(values)), negated)
+        return cls(name, tuple(joined(values)), negated)
 
     @classmethod
     def words(cls, name: str, values: Iterable[str], *, negated: bool = False) -> Match:
@@ -197,20 +198,6 @@ def fault(ruleset: Ruleset) -> str | None:
                 if chain.name in (one.name for one in reachable(chains, chains[rule.target])):
                     return f"{where}: the jump to {rule.target!r} leads back here"
     return None
-
-
-def merge(values: Iterable[Interval]) -> Iterator[Interval]:
-    """Sorted intervals, overlapping and touching ones joined."""
-    current: Interval | None = None
-    for low, high in sorted(values):
-        if current is not None and low <= current[1] + 1:
-            current = (current[0], max(current[1], high))
-        else:
-            if current is not None:
-                yield current
-            current = (low, high)
-    if current is not None:
-        yield current
 
 
 # ---- writing ---------------------------------------------------------------------------------

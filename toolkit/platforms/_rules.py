@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
-from toolkit.packets import FULL, Box, Interval, point
+from toolkit.addresses import joined
+from toolkit.packets import FULL, Block, Interval, point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,15 +35,18 @@ class Rule:
     text: str = ""
     place: str = ""
 
-    def boxes(self) -> Iterator[Box]:
+    def boxes(self) -> Iterator[Block]:
         """The packets that it matches."""
+        dst, src = merged(self.dst), merged(self.src)
         for protocol in self.protocol:
-            for dst in self.dst:
-                for src in self.src:
-                    for dport in self.dport:
-                        for sport in self.sport:
-                            for flags in self.flags:
-                                yield Box(protocol, dst, src, dport, sport, flags)
+            for dport in self.dport:
+                for sport in self.sport:
+                    for flags in self.flags:
+                        yield Block(protocol, dst, src, dport, sport, flags)
+
+    def combinations(self) -> int:
+        """Entries that it takes where hardware writes every combination out."""
+        return prod(map(len, (self.protocol, self.dst, self.src, self.dport, self.sport, self.flags)))
 
     def matches(self, packet: Packet) -> bool:
         """Whether a packet is one of them, field by field."""
@@ -63,13 +68,7 @@ def first(rules: Iterable[Rule], packet: Packet) -> Rule | None:
 
 def merged(intervals: Iterable[Interval]) -> Intervals:
     """The same values in the fewest intervals, in order."""
-    found: list[Interval] = []
-    for low, high in sorted(intervals):
-        if found and low <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(high, found[-1][1]))
-        else:
-            found.append((low, high))
-    return tuple(found)
+    return tuple(joined(intervals))
 
 
 def without(intervals: Iterable[Interval], full: Interval) -> Intervals:

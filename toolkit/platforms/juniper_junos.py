@@ -157,7 +157,7 @@ def _typed(lines: list[str]) -> str:
 
 def _entries(state: JunosState) -> int:
     """Entries that the bound filters take in hardware: every combination of addresses and ports."""
-    return sum(1 for bound in state.bound.values() for rule in bound.rules for _ in rule.boxes())
+    return sum(rule.combinations() for bound in state.bound.values() for rule in bound.rules)
 
 
 def _owned_text(state: JunosState) -> str:

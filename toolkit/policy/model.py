@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from toolkit.addresses import intervals_of
 from toolkit.net import ANY_PORT, ANY_SERVICE, ANYWHERE, Action, Direction, PortRange, Service
-from toolkit.packets import Box
+from toolkit.packets import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from ipaddress import IPv4Network
 
+    from toolkit.packets import Box
     from toolkit.site import Enforcement
     from toolkit.topology import Ownership
 
@@ -34,11 +36,10 @@ class Ace:
     comment: str = ""
     log: bool = False
 
-    def boxes(self) -> Iterator[Box]:
-        """The packets that it matches, one box per source and destination."""
-        for source in self.sources:
-            for destination in self.destinations:
-                yield Box.of(self.service, src=source, dst=destination, sport=self.sport, established=self.established)
+    def boxes(self) -> Iterator[Block]:
+        """The packets that it matches: one block, whose cost is that of its addresses and not of their product."""
+        sources, destinations = intervals_of(self.sources), intervals_of(self.destinations)
+        yield Block.of(self.service, sources, destinations, self.sport, established=self.established)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,11 @@ class Requiredness:
     """What must pass an interface inwards: new packets (or all, on a stateless device), and answers.
 
     `established` holds what a stateful device sees on known connections: both directions of a flow.
-    Each item is a box with the ids of the requirements that ask for it.
+    Each item is a box or a block with the ids of the requirements that ask for it.
     """
 
-    initiating: tuple[tuple[Box, tuple[str, ...]], ...] = ()
-    established: tuple[tuple[Box, tuple[str, ...]], ...] = ()
+    initiating: tuple[tuple[Box | Block, tuple[str, ...]], ...] = ()
+    established: tuple[tuple[Box | Block, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +85,5 @@ class DevicePolicy:
     prefix: str
     acls: tuple[Acl, ...]
     required: Mapping[str, Requiredness]
-    scope: tuple[Box, ...]
+    scope: tuple[Box | Block, ...]
     domains: Mapping[str, tuple[IPv4Network, ...]]

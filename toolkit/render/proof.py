@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
 from toolkit.net import ANY_SERVICE, ICMP
-from toolkit.packets import FRAGMENTS, FULL, NOT_FRAGMENT, Box
+from toolkit.packets import FRAGMENTS, FULL, NOT_FRAGMENT, Block, Box
 from toolkit.platforms.base import ConnState
 from toolkit.site import Enforcement
 from toolkit.topology import Ownership
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from toolkit.policy import DevicePolicy
 
 
+Asked = tuple[tuple[Box | Block, tuple[str, ...]], ...]
+
 # Unreachable, time exceeded, parameter problem: what hosts and routers say about a connection.
-ICMP_ERRORS: Final[tuple[dict[str, Interval], ...]] = tuple(
-    {"protocol": (ICMP, ICMP), "dport": (kind * 256, kind * 256 + 255), "sport": FULL[4], "flags": NOT_FRAGMENT}
-    for kind in (3, 11, 12)
-)
+ICMP_ERRORS: Final[tuple[Interval, ...]] = tuple((kind * 256, kind * 256 + 255) for kind in (3, 11, 12))
 
 
 class WitnessKind(StrEnum):
@@ -110,9 +109,9 @@ def _forwarded(policy: DevicePolicy, state: FilterState, space: Space) -> Packet
     return there - space.union(Box.of(ANY_SERVICE, dst=IPv4Network(address)) for address in own)
 
 
-def _later(box: Box) -> Box:
+def _later(box: Box | Block) -> Box | Block:
     """The later fragments between the addresses of a box, of its protocol."""
-    return Box(box.protocol, box.dst, box.src, flags=FRAGMENTS)
+    return replace(box, dport=FULL[3], sport=FULL[4], flags=FRAGMENTS)
 
 
 class _Interface:
@@ -134,7 +133,7 @@ class _Interface:
         self.space = space
         self.prefer = prefer
         self.scope = space.union(policy.scope)
-        self.errors = space.union(Box(**error) for error in ICMP_ERRORS)
+        self.errors = space.union(_error(Box(), kinds) for kinds in ICMP_ERRORS)
         # Some systems see no ports in later fragments: what permits a flow lets those of its addresses pass as well.
         self.follows = bool(getattr(after, "follows_fragments", False))
 
@@ -144,7 +143,7 @@ class _Interface:
         if self.policy.stateful:
             yield from self._known(required.established)
 
-    def _new(self, asked: tuple[tuple[Box, tuple[str, ...]], ...]) -> Iterator[Witness]:
+    def _new(self, asked: Asked) -> Iterator[Witness]:
         required = self.space.union(box for box, _ in asked)
         after = self.after.permitted(self.space, self.interface, ConnState.NEW)
         before = self.before.permitted(self.space, self.interface, ConnState.NEW)
@@ -170,14 +169,14 @@ class _Interface:
         opened = ((after - self.scope) - before) - required
         yield from self._witness(WitnessKind.COLLATERAL_PERMITTED, opened, state)
 
-    def _known(self, asked: tuple[tuple[Box, tuple[str, ...]], ...]) -> Iterator[Witness]:
+    def _known(self, asked: Asked) -> Iterator[Witness]:
         """On known connections: both directions of what is required pass, and ICMP errors about them.
 
         Others' sessions live on.
 
         More may pass than is required: a known connection exists only because its first packet was allowed.
         """
-        errors = tuple((replace(box, **error), ids) for box, ids in asked for error in ICMP_ERRORS)
+        errors = tuple((_error(box, kinds), ids) for box, ids in asked for kinds in ICMP_ERRORS)
         for state, wanted in ((ConnState.ESTABLISHED, asked), (ConnState.RELATED, errors)):
             required = self.space.union(box for box, _ in wanted)
             after = self.after.permitted(self.space, self.interface, state)
@@ -191,7 +190,7 @@ class _Interface:
         kind: WitnessKind,
         difference: PacketSet,
         state: ConnState,
-        asked: tuple[tuple[Box, tuple[str, ...]], ...] = (),
+        asked: Asked = (),
     ) -> Iterator[Witness]:
         # Related packets are ICMP errors, as good as always; anything else needs a connection tracking helper.
         prefer = [wish & self.errors for wish in self.prefer] if state is ConnState.RELATED else []
@@ -201,3 +200,8 @@ class _Interface:
         decision = self.after.decide(self.interface, packet, state)
         ids = dict.fromkeys(one for box, ids in asked if packet in self.space.union([box]) for one in ids)
         yield Witness(kind, self.policy.device, self.interface, packet, state, decision, tuple(ids))
+
+
+def _error(about: Box | Block, kinds: Interval) -> Box | Block:
+    """ICMP errors between the ends of a connection."""
+    return replace(about, protocol=(ICMP, ICMP), dport=kinds, sport=FULL[4], flags=NOT_FRAGMENT)
