@@ -18,7 +18,7 @@ def of(prefixes):
     return addresses((int(one.network_address), int(one.broadcast_address)) for one in prefixes)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_set_is_exactly_its_members(seed):
     rng = random.Random(seed)
     base = int(IPv4Network("10.0.0.0/22").network_address)
@@ -27,7 +27,7 @@ def test_a_set_is_exactly_its_members(seed):
         for length in rng.choices((32, 32, 32, 31, 30, 28), k=200)
     }
     universe = Universe(pool)
-    for _ in range(50):
+    for _ in range(15):
         some = rng.sample(sorted(pool), rng.randint(0, len(pool)))
         mask = universe.mask(some)
         found = universe.prefixes_of(mask)
