@@ -92,6 +92,11 @@ class Universe:
             found |= self.bit[prefix]
         return found
 
+    @property
+    def everything(self) -> Prefixes:
+        """The set of all its prefixes."""
+        return self.prefixes_of((1 << len(self.prefixes)) - 1)
+
     def prefixes_of(self, mask: int) -> Prefixes:
         """A set as prefixes, sorted; in the fewest of them where it is long."""
         known = self._sets.get(mask)

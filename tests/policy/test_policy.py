@@ -12,7 +12,7 @@ from toolkit.net import UDP, Action, Packet
 from toolkit.packets import Space
 from toolkit.paths import Hop, Path, PathFinder
 from toolkit.policy import build_policies
-from toolkit.policy.findings import path_findings
+from toolkit.policy.findings import asymmetric, split_state
 from toolkit.site import load_site
 
 SITES = FilePath(__file__).parents[1] / "sites"
@@ -88,11 +88,10 @@ def test_where_we_only_add_no_fragments_are_denied_and_nothing_says_so():
 
 
 def test_firewalls_on_different_paths_are_pointed_at(reference):
-    flow = build(reference).flows[-1]
     one = Path("a", "b", (Hop("fw1", "eth1", "eth2"),))
     other = Path("a", "b", (Hop("fw2", "eth1", "eth2"),))
     back = Path("b", "a", (Hop("fw1", "eth2", "eth1"),))
-    assert not list(path_findings(flow, [one], [back], reference.topology))
-    (finding,) = path_findings(flow, [one, other], [back], reference.topology)
+    assert not split_state([one], [back], reference.topology)
+    finding = asymmetric("a", "b", split_state([one, other], [back], reference.topology))
     assert (finding.code, finding.severity) == ("asymmetric_stateful_path", "warning")
     assert "fw1, fw2" in finding.message

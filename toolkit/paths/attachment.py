@@ -48,6 +48,16 @@ class Attachments:
             return None
         return Attached((start[0], end[0], self._seen_as(goal)), start[1], end[1])
 
+    def place(self, host: str, goal: IPv4Address) -> tuple[Hashable, Port | None]:
+        """What is equal for all hosts that are attached like this one and reached in the same way, and its switch port.
+
+        A host that is like no other has a value of its own, and no switch port.
+        """
+        attached, owner = self._host(host), self.topology.owners.get(goal)
+        if attached is None or owner is None or owner.node != host:
+            return (host, goal), None
+        return (attached[0], self._seen_as(goal)), attached[1]
+
     def _host(self, name: str) -> tuple[int, Port] | None:
         if name not in self._hosts:
             self._hosts[name] = self._attach(name)

@@ -54,6 +54,8 @@ class PathFinder:
         self.failure = failure
         self.remaining = Remaining(topology, failure)
         self._found: dict[tuple[str, str, IPv4Address], tuple[Path, ...]] = {}
+        self._ways_found: dict[tuple[Port, Port], list[tuple[Hop, ...]]] = {}
+        self._next_found: dict[tuple[str, IPv4Address], list[tuple[Interface, Interface]]] = {}
         self._alike: dict[Hashable, tuple[tuple[Path, ...], Attached]] = {}
         self._under: dict[Failure, PathFinder] = {failure: self}
         self.attachments = Attachments(topology)
@@ -148,6 +150,12 @@ class PathFinder:
 
     def _next(self, node: Node, goal: IPv4Address, source: str) -> list[tuple[Interface, Interface]]:
         """(outgoing, next routed interface) pairs for a destination, all equal-cost ones."""
+        key = (node.name, goal)
+        if key not in self._next_found:
+            self._next_found[key] = self._decide(node, goal, source)
+        return self._next_found[key]
+
+    def _decide(self, node: Node, goal: IPv4Address, source: str) -> list[tuple[Interface, Interface]]:
         near = node.connected(goal)
         if near is not None and self.remaining.port(near.port):
             owner = self.topology.owners.get(goal)
@@ -191,6 +199,11 @@ class PathFinder:
         return found
 
     def _ways(self, start: Port, goal: Port) -> list[tuple[Hop, ...]]:
+        if (start, goal) not in self._ways_found:
+            self._ways_found[start, goal] = self._find_ways(start, goal)
+        return self._ways_found[start, goal]
+
+    def _find_ways(self, start: Port, goal: Port) -> list[tuple[Hop, ...]]:
         if start not in self.topology.peer or not self.remaining.port(start) or not self.remaining.port(goal):
             return []
         ways: list[tuple[Port, tuple[Hop, ...]]] = [(self.topology.peer[start], ())]

@@ -173,7 +173,7 @@ def _extends(state: AsaState) -> bool:
 
 def _entries(state: AsaState) -> int:
     """Entries that the bound lists take: every combination of addresses and services."""
-    return sum(1 for rules in state.rules.values() for rule in rules for _ in rule.boxes())
+    return sum(rule.combinations() for rules in state.rules.values() for rule in rules)
 
 
 def _owned_text(state: AsaState) -> str:

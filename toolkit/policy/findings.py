@@ -10,33 +10,32 @@ from toolkit.topology import Ownership
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from toolkit.flows import Flow, FlowGraph
+    from toolkit.flows import FlowGraph
+    from toolkit.net import Service
     from toolkit.paths import Path
     from toolkit.policy.model import DevicePolicy
     from toolkit.topology import Topology
 
 
-def not_enforceable(flow: Flow, source: str, destination: str) -> Finding:
+def not_enforceable(service: Service, source: str, destination: str) -> Finding:
     """A flow that no device is between."""
     return _info(
         "not_enforceable",
-        f"{source} -> {destination} {flow.service}: no device is between them, so nothing can filter it",
+        f"{source} -> {destination} {service}: no device is between them, so nothing can filter it",
     )
 
 
-def path_findings(flow: Flow, there: Sequence[Path], back: Sequence[Path], topology: Topology) -> Iterator[Finding]:
+def asymmetric(source: str, destination: str, devices: Sequence[str]) -> Finding:
     """Stateful firewalls that see only half of a connection drop the other half."""
-    names = split_state(there, back, topology)
-    if names:
-        yield Finding(
-            code="asymmetric_stateful_path",
-            severity=Severity.WARNING,
-            message=(
-                f"{flow.source.name} -> {flow.destination.name}: {', '.join(names)} are on different equal-cost paths, "
-                "or on one direction only; declare state_sync or symmetric_hashing in a redundancy group of theirs "
-                "(site.yaml), or connections break"
-            ),
-        )
+    return Finding(
+        code="asymmetric_stateful_path",
+        severity=Severity.WARNING,
+        message=(
+            f"{source} -> {destination}: {', '.join(devices)} are on different equal-cost paths, "
+            "or on one direction only; declare state_sync or symmetric_hashing in a redundancy group of theirs "
+            "(site.yaml), or connections break"
+        ),
+    )
 
 
 def split_state(there: Sequence[Path], back: Sequence[Path], topology: Topology) -> tuple[str, ...]:

@@ -17,8 +17,10 @@ from toolkit.flows import is_error_message
 from toolkit.packets import Box
 from toolkit.paths import HEALTHY, Alternatives, Failure, single_failures
 from toolkit.platforms.base import ConnState
-from toolkit.policy.build import answer_of, entry_of, flow_ends, goal_address
+from toolkit.policy.build import entry_of, flow_ends
+from toolkit.policy.collector import answer_of
 from toolkit.policy.findings import split_state
+from toolkit.policy.placement import goal_address
 from toolkit.spec.model import Finding, Severity
 from toolkit.verify.exposures import Exposure, Exposures, answerers
 from toolkit.verify.ways import Ways
