@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from tests.flows.balanced_site import make_site
 from toolkit.cli.paths import paths
 from toolkit.paths import HEALTHY, Failure, PathFinder, single_failures
-from toolkit.policy.build import goal_address
+from toolkit.policy import goal_address
 from toolkit.render.work import Work
 from toolkit.verify.configs import read_configs
 from toolkit.verify.failures import FailureAnalysis, single_points
