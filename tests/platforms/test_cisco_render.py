@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.platforms.cisco import NAMES, NEW, deny, make_context, make_policy, permit, port_of, read, site_of, tcp
 from toolkit.errors import ConfigError, PolicyError
 from toolkit.net import ANY_SERVICE, ICMP, UDP, Action, Direction, IcmpKind, Packet, PortRange, Service
-from toolkit.packets import FRAGMENTS, Box, Space
+from toolkit.packets import FRAGMENTS, Block, Space
 from toolkit.platforms import get
 from toolkit.platforms._cisco_names import interface_key
 from toolkit.render import context, render
@@ -215,7 +215,7 @@ def test_what_is_rendered_means_exactly_what_the_policy_says(name, entries, swit
         assert found == wanted
     # Nothing but later fragments between the addresses of what is permitted may pass beyond.
     permits = [box for box, _ in policy.required[port].initiating]
-    later = space.union(Box(box.protocol, box.dst, box.src, flags=FRAGMENTS) for box in permits)
+    later = space.union(Block(box.protocol, box.dst, box.src, flags=FRAGMENTS) for box in permits)
     assert wanted <= found <= wanted | later
     assert after.permitted(space, port_of(device, 3), NEW) == space.full
 
