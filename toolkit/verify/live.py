@@ -12,6 +12,8 @@ from toolkit.platforms import get
 from toolkit.platforms.base import ConnState
 from toolkit.render import render
 from toolkit.render.proof import prove
+from toolkit.verify.ordering import Ordering, check_order
+from toolkit.verify.ways import Ways
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +82,8 @@ def plan_change(work: Work, target: Target, runs: Path = RUNS) -> Planned:
     """Read the devices, render against what they have, and bind the difference into a saved plan.
 
     Raises:
-        DeployError: a device cannot be read, or routes otherwise than the inventory declares.
+        DeployError: a device cannot be read, or routes otherwise than the inventory declares; or the waves would
+            open something for a while.
         PolicyError: a policy cannot be enforced as the device is owned.
     """
     running = target.read(work.policies)
@@ -93,4 +96,11 @@ def plan_change(work: Work, target: Target, runs: Path = RUNS) -> Planned:
         device: get(one.candidate.platform).change(one.candidate, running[device]) for device, one in rendered.items()
     }
     plan = make_plan(work.site, rendered, running, changes)
+    waves = tuple(tuple(device for device in wave if device in plan.changed) for wave in plan.waves)
+    after = {device: one.after for device, one in rendered.items()}
+    ways = Ways(work.finder, work.policies, after, running, work.space)
+    ordering = Ordering(
+        work.finder, running, after, lambda host: ways.towards(work.site, host), work.space, work.ordinary
+    )
+    check_order(ordering, tuple(wave for wave in waves if wave))
     return Planned(plan, save_plan(plan, runs, running), running, rendered)
