@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from toolkit.deploy import Connection, Options, Outcome, apply, certify, rollback
-from toolkit.errors import LabError, SiteError
+from toolkit.errors import LabError, NoPathError, SiteError
 from toolkit.lab.backends import DEFAULT, load_backend
 from toolkit.lab.expectations import read_expectations
 from toolkit.lab.failover import Failover
@@ -177,8 +177,10 @@ class Rehearsal:
         beats = []
         for probe in self.probes():
             if (probe.protocol, probe.port) in extra and probe.protocol == "udp" and packet_of(probe) not in scope:
+                if model(probe) is not Verdict.PERMITTED:
+                    continue
                 hops = self.work.finder.paths(probe.source, probe.destination)[0].hops
-                if model(probe) is Verdict.PERMITTED and any(hop.device in states for hop in hops):
+                if any(hop.device in states for hop in hops):
                     beats.append(Beat(probe.source, probe.destination, probe.destination_address, probe.port))
         return Heartbeat(beats, self.lab.namespaces, self.lab.state / "heartbeat.json")
 
@@ -359,7 +361,10 @@ class Rehearsal:
 
     def _owned(self, source: str, destination: str) -> bool:
         """Whether each way between two hosts crosses a device whose filter is ours as a whole, or no device at all."""
-        ways = self.work.finder.paths(source, destination.partition("/")[0])
+        try:
+            ways = self.work.finder.paths(source, destination.partition("/")[0])
+        except NoPathError:
+            return True  # nothing comes through
         modes = [{self.work.policies[hop.device].ownership for hop in way.hops} for way in ways]
         return all(not one or Ownership.OWN in one for one in modes)
 
