@@ -70,7 +70,7 @@ def run(site, *arguments):
     need_namespaces()
     done = subprocess.run(
         [sys.executable, "-m", "toolkit", "lab", "run", str(site), *arguments, "--json"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+        cwd=site.parent, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)

@@ -26,18 +26,18 @@ TWINS = {
 }  # fmt: skip
 
 
-def run(*arguments):
+def run(place, *arguments):
     need_namespaces()
     done = subprocess.run(
         [sys.executable, "-m", "toolkit", "lab", "run", str(SITE), *arguments, "--json"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+        cwd=place, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
 
-def test_the_whole_matrix_holds_on_five_vendors():
-    code, found = run()
+def test_the_whole_matrix_holds_on_five_vendors(tmp_path):
+    code, found = run(tmp_path)
     assert (code, found["matrix"]["wrong"], found["matrix"]["inconclusive"]) == (0, 0, 0)
     assert found["matrix"]["probes"] > 2000
     assert found["matrix"]["denied"] > 1000
@@ -47,8 +47,8 @@ def test_the_whole_matrix_holds_on_five_vendors():
     assert levels == dict.fromkeys(TWINS, "twin")
 
 
-def test_twins_that_are_broken_on_purpose_are_found_out():
-    code, found = run("--break", "permit-any")
+def test_twins_that_are_broken_on_purpose_are_found_out(tmp_path):
+    code, found = run(tmp_path, "--break", "permit-any")
     assert (code, found["ok"]) == (4, False)
     assert found["matrix"]["wrong"] > 1000
 

@@ -46,8 +46,8 @@ UNSETTLED: Final = (Step.SENDING, Step.SENT, Step.CONFIRMING, Step.ROLLING_BACK)
 class Options:
     """How an apply behaves.
 
-    `rehearsal` is for labs: the devices are simulated, so no certificate is asked for, the journal is the lab's own,
-    and one that a killed lab left unfinished does not matter. `without_lab` is kept in the journal. `save` writes the
+    `rehearsal` is for labs: the devices are simulated, so no certificate is asked for, journal and lock are the lab's
+    own, and one that a killed lab left unfinished does not matter. `without_lab` is kept in the journal. `save` writes the
     startup files after verification, but not where startup differed from running before: saving would keep what nobody
     asked for. `save_anyway` asks for it. `told` hears of each line of the journal, from the thread that wrote it.
     """
@@ -88,7 +88,7 @@ def apply(
         ProofError: a device does not do what its policy asks; rolled back.
         LockedError: another apply is under way.
     """
-    with lock(folder.parent, f"apply {plan.id}"):
+    with lock(folder if options.rehearsal else folder.parent, f"apply {plan.id}"):
         journal = Journal(folder, rehearsal=options.rehearsal, told=options.told)
         pusher = _Pusher(plan, folder, target, candidates, options, journal)
         pusher.allow()
@@ -121,7 +121,7 @@ def rollback(plan: Plan, folder: Path, target: Target, options: Options = DEFAUL
         DeployError: a device cannot be restored; the others are.
         LockedError: an apply is under way.
     """
-    with lock(folder.parent, f"rollback {plan.id}"):
+    with lock(folder if options.rehearsal else folder.parent, f"rollback {plan.id}"):
         journal = Journal(folder, rehearsal=options.rehearsal, told=options.told)
         journal.write("", "rollback started")
         pusher = _Pusher(plan, folder, target, {}, options, journal)
