@@ -47,9 +47,9 @@ class Options:
     """How an apply behaves.
 
     `rehearsal` is for labs: the devices are simulated, so no certificate is asked for, journal and lock are the lab's
-    own, and one that a killed lab left unfinished does not matter. `without_lab` is kept in the journal. `save` writes the
-    startup files after verification, but not where startup differed from running before: saving would keep what nobody
-    asked for. `save_anyway` asks for it. `told` hears of each line of the journal, from the thread that wrote it.
+    own, and one that a killed lab left unfinished does not matter. `without_lab` is kept in the journal. `save` writes
+    the startup files after verification, but not where startup differed from running before: saving would keep what
+    nobody asked for. `save_anyway` asks for it. `told` hears of each line of the journal, from its writer's thread.
     """
 
     resume: bool = False
