@@ -7,10 +7,11 @@ a set, neighbouring prefixes, order of matches in a rule) makes no difference he
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, summarize_address_range
+from functools import lru_cache
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
-from toolkit.addresses import joined
+from toolkit.addresses import fewest, joined
 from toolkit.net import ICMP, PROTOCOL_NUMBERS
 from toolkit.platforms._nft_names import BUILT_IN_PROTOCOLS, ETHER_IP, ETHER_TYPES, NFPROTO_IPV4, NFPROTOS
 
@@ -34,7 +35,7 @@ NUMBER_FIELDS: Final[dict[str, int]] = {
     "icmp code": 255,
     "tcp established": 1,
 }
-FIELDS: Final = (*TEXT_FIELDS, *NUMBER_FIELDS)
+ORDER: Final = {name: number for number, name in enumerate((*TEXT_FIELDS, *NUMBER_FIELDS))}
 # Matches that only an IPv4 packet can meet; nft drops a guard for IPv4 beside them when it lists a rule, and also
 # beside ICMP, and before a reject, whose answer then is an IPv4 one.
 ONLY_IPV4: Final = ("ip saddr", "ip daddr", "ip frag-off", "icmp type", "icmp code")
@@ -62,7 +63,9 @@ class Match:
     @property
     def numbers_given(self) -> tuple[Interval, ...]:
         """Its intervals as they are written, the negation not worked out."""
-        return tuple(value for value in self.values if isinstance(value, tuple))
+        if any(isinstance(value, str) for value in self.values[:1]):
+            return ()
+        return self.values  # type: ignore[return-value] # they are all of one kind
 
     @property
     def intervals(self) -> tuple[Interval, ...]:
@@ -93,7 +96,10 @@ class Rule:
 
     def match(self, name: str) -> Match | None:
         """The match on a field, None where the rule does not look at it."""
-        return next((one for one in self.matches if one.field == name), None)
+        for one in self.matches:
+            if one.field == name:
+                return one
+        return None
 
 
 def make_rule(matches: Iterable[Match], verdict: str, target: str = "", **extra: object) -> Rule:
@@ -112,7 +118,7 @@ def make_rule(matches: Iterable[Match], verdict: str, target: str = "", **extra:
         protocols = kept["protocol"].intervals if "protocol" in kept else ((0, 255),)
         if any(number not in WITH_TRANSPORT for low, high in protocols for number in range(low, high + 1)):
             raise ValueError("ports need a match on protocols that have them: tcp, udp or sctp")
-    ordered = tuple(sorted(kept.values(), key=lambda one: FIELDS.index(one.field)))
+    ordered = tuple(kept[name] for name in sorted(kept, key=ORDER.__getitem__))
     return Rule(ordered, verdict, target, **extra)  # type: ignore[arg-type]
 
 
@@ -259,7 +265,7 @@ def _match(one: Match, rule: Rule) -> str:  # noqa: PLR0911 - one line per field
     if one.field == "ether type":
         return f"ether type {sign}{_set([_name(value, ETHER_TYPES) for value in one.numbers_given])}"
     if one.field in ("ip saddr", "ip daddr"):
-        return f"{one.field} {sign}{_set([text for value in one.numbers_given for text in _addresses(value)])}"
+        return f"{one.field} {sign}{_address_set(one.numbers_given)}"
     if one.field in ("sport", "dport"):
         return f"{_transport(rule)} {one.field} {sign}{_set([_range(value) for value in one.numbers_given])}"
     return f"{one.field} {sign}{_set([_range(value) for value in one.numbers_given])}"
@@ -301,9 +307,16 @@ def _range(value: Interval) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def _addresses(value: Interval) -> list[str]:
+# A ruleset of a large site repeats few sets of addresses in many rules.
+@lru_cache(maxsize=4096)
+def _address_set(values: tuple[Interval, ...]) -> str:
+    return _set([_addresses(value) for value in values])
+
+
+@lru_cache(maxsize=65536)
+def _addresses(value: Interval) -> str:
     low, high = value
-    networks = list(summarize_address_range(IPv4Address(low), IPv4Address(high)))
+    networks = fewest(value)
     if len(networks) > 1:
-        return [f"{IPv4Address(low)}-{IPv4Address(high)}"]
-    return [str(networks[0].network_address) if networks[0].prefixlen == 32 else str(networks[0])]  # noqa: PLR2004
+        return f"{IPv4Address(low)}-{IPv4Address(high)}"
+    return str(networks[0].network_address) if networks[0].prefixlen == 32 else str(networks[0])  # noqa: PLR2004

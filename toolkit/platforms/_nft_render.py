@@ -7,8 +7,9 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from toolkit.addresses import intervals_of
 from toolkit.errors import PolicyError
-from toolkit.net import ANY_PORT, ANY_SERVICE, ANYWHERE, Action
+from toolkit.net import ANY_PORT, ANY_SERVICE, Action
 from toolkit.packets import Space
 from toolkit.platforms._nft_eval import View
 from toolkit.platforms._nft_existing import default_rule, existing_of, explicit_denies, permits_of, rule_names
@@ -33,12 +34,13 @@ from toolkit.topology import Ownership
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from toolkit.packets import PacketSet
     from toolkit.platforms.base import DeviceContext
     from toolkit.policy import Ace, Acl, DevicePolicy, Extension
+    from toolkit.policy.model import Asked
 
 # After the usual filter chains: what another team drops is dropped before it is counted by us.
 OWN_PRIORITY: Final = 10
+EVERYWHERE: Final = ((0, 2**32 - 1),)
 FRAGMENT: Final = 2  # the bit of the flags dimension
 FRAGMENT_COMMENT: Final = "default deny: later fragments carry no ports"
 INSIDE: Final = ("sport", "dport", "icmp type", "icmp code", "tcp established")  # what later fragments do not carry
@@ -60,7 +62,8 @@ def render(policy: DevicePolicy, context: DeviceContext, running: Ruleset, forei
     if policy.ownership is Ownership.OWN:
         _refuse_foreign_table(policy, context, running)
         text, names = _render_own(policy, context), tuple(acl.name for acl in policy.acls)
-        _refuse_denies(policy, context, foreign, apply_script(text, f"{policy.device}.cfg", foreign))
+        after = apply_script(text, f"{policy.device}.cfg", foreign) if policy.stateful else foreign
+        _refuse_denies(policy, context, foreign, after)
         return CandidateConfig(
             policy.device, policy.platform, text, names, {acl.interface: (acl.name,) for acl in policy.acls}
         )
@@ -200,10 +203,11 @@ def _matches(ace: Ace, family: str) -> Iterator[Match]:
     service = ace.service
     if service.protocol is not None:
         yield Match.numbers("protocol", [(service.protocol, service.protocol)])
-    for name, prefixes in (("ip saddr", ace.sources), ("ip daddr", ace.destinations)):
-        if ANYWHERE not in prefixes:
-            yield Match.numbers(name, [(int(p.network_address), int(p.broadcast_address)) for p in prefixes])
-    if ANYWHERE in ace.sources and ANYWHERE in ace.destinations:
+    sources, destinations = intervals_of(ace.sources), intervals_of(ace.destinations)
+    for name, intervals in (("ip saddr", sources), ("ip daddr", destinations)):
+        if intervals != EVERYWHERE:
+            yield Match(name, intervals)
+    if sources == destinations == EVERYWHERE:
         # Without an address to look at, the rule would catch ARP and IPv6 too.
         guard = ("ether type", ETHER_IP) if family == "bridge" else ("nfproto", NFPROTO_IPV4)
         yield Match.numbers(guard[0], [(guard[1], guard[1])])
@@ -258,20 +262,22 @@ def _refuse_denies(policy: DevicePolicy, context: DeviceContext, judged: Ruleset
     """A required flow that another team denies on purpose is theirs to discuss, unless the operator says so.
 
     In *own* mode no permit of ours can undo a foreign drop. In *jump* mode ours come first in one chain, so
-    only the default of that chain may be overtaken, and a drop in any other base chain stands.
+    only the default of that chain may be overtaken, and a drop in any other base chain stands. `after` is looked at on
+    a stateful device only.
     """
     space = Space()
     for interface, required in policy.required.items():
-        asked = space.union(box for box, _ in required.initiating)
-        _refuse(policy, View(judged, context, interface, ConnState.NEW), asked, "which is required")
+        view = View(judged, context, interface, ConnState.NEW)
+        _refuse(policy, view, space, required.initiating, "which is required")
         if policy.stateful:
-            asked = space.union(box for box, _ in required.established)
             what = "which belongs to a known connection that is required"
-            _refuse(policy, View(after, context, interface, ConnState.ESTABLISHED), asked, what)
+            view = View(after, context, interface, ConnState.ESTABLISHED)
+            _refuse(policy, view, space, required.established, what)
 
 
-def _refuse(policy: DevicePolicy, view: View, asked: PacketSet, what: str) -> None:
-    packet = (asked - view.permitted(asked.space)).witness()
+def _refuse(policy: DevicePolicy, view: View, space: Space, asked: Asked, what: str) -> None:
+    denied = space.full - view.permitted(space)
+    packet = (space.union(box for box, _ in asked) & denied).witness() if denied else None
     if packet is None:
         return
     decision = view.decide(packet)

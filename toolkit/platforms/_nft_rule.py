@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final
 
@@ -241,6 +242,7 @@ def _protocol(text: str) -> Interval:
     return _named(text, PROTOCOLS)
 
 
+@lru_cache(maxsize=65536)
 def _address(text: str) -> Interval:
     first, dash, last = text.partition("-")
     if dash:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from toolkit.errors import ConfigError, Place
 from toolkit.platforms._nft_model import Base, Chain, Rule, Ruleset, fault
@@ -13,8 +12,10 @@ from toolkit.platforms._nft_rule import RuleReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# A set of addresses or numbers on one line is read at once: the same few sets stand in very many rules.
 TOKEN: Final = re.compile(
-    r'"(?P<text>[^"\n]*)"|(?P<mark>[{};,\n])|(?P<word>[^\s{};,"#]+)|(?P<note>#[^\n]*)|(?P<gap>[ \t\r]+)'
+    r'"(?P<text>[^"\n]*)"|(?P<set>\{ [0-9./-]+(?:, [0-9./-]+)* \})|(?P<mark>[{};,\n])|'
+    r'(?P<word>[^\s{};,"#]+)|(?P<note>#[^\n]*)|(?P<gap>[ \t\r]+)'
 )
 FAMILIES: Final = ("inet", "ip", "ip6", "bridge", "netdev", "arp")
 PRIORITIES: Final = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
@@ -22,13 +23,13 @@ BRIDGE_PRIORITIES: Final = {"dstnat": -300, "filter": -200, "out": 100, "srcnat"
 HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word, a mark or a quoted text, with its line."""
+class Token(NamedTuple):
+    """A word, a mark, a quoted text, or a whole set of numbers, with its line."""
 
     text: str
     line: int
     quoted: bool = False
+    is_set: bool = False
 
 
 def apply_script(text: str, file: str, before: Ruleset) -> Ruleset:
@@ -43,16 +44,17 @@ def apply_script(text: str, file: str, before: Ruleset) -> Ruleset:
 def _tokens(text: str, file: str) -> list[Token]:
     found: list[Token] = []
     line, at = 1, 0
-    while at < len(text):
-        one = TOKEN.match(text, at)
-        if one is None:
-            raise ConfigError(f"cannot read {text[at : at + 20]!r}", place=Place(file, line))
-        if one["text"] is not None:
+    for one in TOKEN.finditer(text):
+        if one.start() != at:
+            break
+        at, kind = one.end(), one.lastgroup
+        if kind == "text":
             found.append(Token(one["text"], line, quoted=True))
-        elif one["mark"] or one["word"]:
-            found.append(Token(one["mark"] or one["word"], line))
-        line += one[0].count("\n")
-        at = one.end()
+        elif kind in ("mark", "word", "set"):
+            found.append(Token(one[0], line, is_set=kind == "set"))
+            line += one[0] == "\n"
+    if at < len(text):
+        raise ConfigError(f"cannot read {text[at : at + 20]!r}", place=Place(file, line))
     return [*found, Token("\n", line)]
 
 
@@ -88,6 +90,8 @@ class Script:
         token = self.peek()
         if token is None or (token.text == "\n" and not token.quoted):
             raise self.error(f"{what} is missing")
+        if token.is_set:
+            raise self.error(f"{what} is no set: {token.text!r} is not understood here")
         self.at += 1
         return token.text
 
@@ -292,6 +296,10 @@ class Script:
 
     def values(self, *, commas: bool = False) -> list[str]:
         """One value or an anonymous set; a list with commas only where nft knows one."""
+        token = self.peek()
+        if token is not None and token.is_set:
+            self.at += 1
+            return token.text[2:-2].split(", ")
         if self.take("{"):
             found = []
             while not self.take("}"):

@@ -56,6 +56,9 @@ class Acl:
     entries: tuple[Ace, ...]
 
 
+Asked = tuple[tuple["Box | Block", tuple[str, ...]], ...]  # what is required, with the ids of who requires it
+
+
 @dataclass(frozen=True, slots=True)
 class Requiredness:
     """What must pass an interface inwards: new packets (or all, on a stateless device), and answers.
@@ -64,8 +67,8 @@ class Requiredness:
     Each item is a box or a block with the ids of the requirements that ask for it.
     """
 
-    initiating: tuple[tuple[Box | Block, tuple[str, ...]], ...] = ()
-    established: tuple[tuple[Box | Block, tuple[str, ...]], ...] = ()
+    initiating: Asked = ()
+    established: Asked = ()
 
 
 @dataclass(frozen=True, slots=True)

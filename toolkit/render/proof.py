@@ -147,6 +147,8 @@ class _Interface:
         required = self.space.union(box for box, _ in asked)
         after = self.after.permitted(self.space, self.interface, ConnState.NEW)
         before = self.before.permitted(self.space, self.interface, ConnState.NEW)
+        if after == required | self._kept(before):
+            return  # exactly what is asked for: no witness of any kind
         allowed = self._allowed(required, before)
         if self.follows:
             allowed = allowed | self.space.union(_later(box) for box, _ in asked)
@@ -156,16 +158,21 @@ class _Interface:
 
     def _allowed(self, required: PacketSet, before: PacketSet) -> PacketSet:
         """What may pass in scope: the required, and where we only add, what passed before as well."""
-        closes = self.policy.ownership is Ownership.OWN and self.policy.enforcement is Enforcement.ENFORCE
-        return required if closes else required | before
+        return required if self._closes else required | before
+
+    def _kept(self, before: PacketSet) -> PacketSet:
+        """What passed before and must not be lost, whether it is required or not."""
+        return before - self.scope if self._closes else before
+
+    @property
+    def _closes(self) -> bool:
+        return self.policy.ownership is Ownership.OWN and self.policy.enforcement is Enforcement.ENFORCE
 
     def _collateral(
         self, before: PacketSet, after: PacketSet, required: PacketSet, state: ConnState
     ) -> Iterator[Witness]:
         """Outside the scope the verdicts stay; where we only add, or only watch, nothing that passed is denied."""
-        closes = self.policy.ownership is Ownership.OWN and self.policy.enforcement is Enforcement.ENFORCE
-        kept = before - self.scope if closes else before
-        yield from self._witness(WitnessKind.COLLATERAL_DENIED, (kept - after) - required, state)
+        yield from self._witness(WitnessKind.COLLATERAL_DENIED, (self._kept(before) - after) - required, state)
         opened = ((after - self.scope) - before) - required
         yield from self._witness(WitnessKind.COLLATERAL_PERMITTED, opened, state)
 
@@ -176,10 +183,14 @@ class _Interface:
 
         More may pass than is required: a known connection exists only because its first packet was allowed.
         """
-        errors = tuple((_error(box, kinds), ids) for box, ids in asked for kinds in ICMP_ERRORS)
-        for state, wanted in ((ConnState.ESTABLISHED, asked), (ConnState.RELATED, errors)):
-            required = self.space.union(box for box, _ in wanted)
+        for state in (ConnState.ESTABLISHED, ConnState.RELATED):
             after = self.after.permitted(self.space, self.interface, state)
+            if after == self.space.full:
+                continue  # nothing is missing, whatever is asked for
+            wanted = asked
+            if state is ConnState.RELATED:
+                wanted = tuple((_error(box, kinds), ids) for box, ids in asked for kinds in ICMP_ERRORS)
+            required = self.space.union(box for box, _ in wanted)
             before = self.before.permitted(self.space, self.interface, state)
             yield from self._witness(WitnessKind.REQUIRED_DENIED, required - after, state, wanted)
             lost = ((before - self.scope) - after) - required

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from toolkit.flows import Flow, FlowGraph
+    from toolkit.flows import Bundle, FlowGraph
     from toolkit.net import Packet
-    from toolkit.packets import PacketSet, Space
+    from toolkit.packets import Interval, PacketSet, Space
     from toolkit.paths import PathFinder
     from toolkit.policy import DevicePolicy
     from toolkit.render import Rendered
@@ -88,68 +88,75 @@ class Work:
     @cached_property
     def ordinary(self) -> tuple[PacketSet, ...]:
         """Packets between hosts of the site, as they send them: what witnesses are chosen from if possible."""
-        from ipaddress import IPv4Network
+        from toolkit.addresses import joined
+        from toolkit.net import EPHEMERAL, ICMP, TCP, UDP
+        from toolkit.packets import FULL, NOT_FRAGMENT, Block, Box
 
-        from toolkit.net import ANY_PORT, EPHEMERAL, ICMP, TCP, UDP, Service
-        from toolkit.packets import FULL, Box
+        hosts = [int(address) for node in self.site.topology.hosts for address in node.addresses]
+        ends = tuple(joined((one, one) for one in hosts))
+        local = self.space.union(Box(src=(one, one), dst=(one, one)) for one in hosts)
+        ports = (EPHEMERAL.first, EPHEMERAL.last)
 
-        hosts = [IPv4Network(address) for node in self.site.topology.hosts for address in node.addresses]
-        boxes = [
-            Box.of(Service(protocol), src=source, dst=destination, sport=EPHEMERAL if protocol != ICMP else ANY_PORT)
-            for protocol in (TCP, UDP, ICMP)
-            for source in hosts
-            for destination in hosts
-            if source != destination
-        ]
-        between = self.space.union(boxes)
-        answers = self.space.union(replace(box, sport=FULL[4], dport=box.sport) for box in boxes)
+        def sent(dport: Interval, sport: Interval) -> PacketSet:
+            ported = [Block((one, one), ends, ends, dport, sport, NOT_FRAGMENT) for one in (TCP, UDP)]
+            return self.space.union([*ported, Block((ICMP, ICMP), ends, ends)]) - local
+
+        between, answers = sent(FULL[3], ports), sent(ports, FULL[4])
         first = self.space.union([Box(flags=(0, 0))])
         return (between & first, between, answers)
 
     def asked_for(self, packet: Packet) -> tuple[str, ...]:
         """Ids of the requirements that ask for a packet."""
         ends = (packet.protocol, packet.dport)
-        near = [one for key in ((*ends, packet.src, packet.dst), ends, ()) for one in self._asked.get(key, ())]
-        return tuple(dict.fromkeys(name for one in near if packet in one.packets for name in one.requirements))
+        near = sorted((one for key in (ends, None) for one in self._asked.get(key, ())), key=lambda one: one.rank)
+        return tuple(dict.fromkeys(name for one in near if one.asks_for(packet) for name in one.requirements))
 
     @cached_property
-    def _asked(self) -> dict[tuple[object, ...], list[_Asked]]:
-        """Flows by protocol, port, source and destination as far as each is a single one, so that few are looked at."""
+    def _asked(self) -> dict[tuple[int, int] | None, list[_Asked]]:
+        """Bundles by protocol and port where both are single, so that few must be looked at."""
         from toolkit.net import WITH_PORTS
 
-        found: dict[tuple[object, ...], list[_Asked]] = {}
-        for flow in self.graph.flows:
-            if flow.is_passed_on:
+        found: dict[tuple[int, int] | None, list[_Asked]] = {}
+        for bundle in self.graph.bundles:
+            if bundle.is_passed_on:
                 continue  # a balancer asks for it, and not the host whose address it carries
-            protocol, ports = flow.service.protocol, flow.service.ports
-            ends = [*flow.source.prefixes, *flow.destination.prefixes]
-            key: tuple[object, ...] = ()
-            if protocol in WITH_PORTS and ports.first == ports.last:
-                key = (protocol, ports.first)
-                if len(ends) == 2 and all(one.num_addresses == 1 for one in ends):  # noqa: PLR2004 - one at each end
-                    key += (ends[0].network_address, ends[1].network_address)
-            found.setdefault(key, []).append(_Asked(self.space, flow))
+            protocol, ports = bundle.service.protocol, bundle.service.ports
+            single = protocol in WITH_PORTS and ports.first == ports.last
+            key = (protocol, ports.first) if single and protocol is not None else None
+            found.setdefault(key, []).append(_Asked(self.space, bundle))
         return found
 
 
 @dataclass
 class _Asked:
-    """A flow with the packets that it asks for, worked out when somebody looks."""
+    """A bundle with the packets of its service."""
 
     space: Space
-    flow: Flow
+    bundle: Bundle
+
+    @property
+    def rank(self) -> int:
+        return self.bundle.rank
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        return self.flow.requirements
+        return self.bundle.requirements
 
     @cached_property
-    def packets(self) -> PacketSet:
-        from toolkit.net import Action
-        from toolkit.policy import Ace
+    def service(self) -> PacketSet:
+        from toolkit.packets import Box
 
-        ace = Ace(Action.PERMIT, self.flow.service, self.flow.source.prefixes, self.flow.destination.prefixes)
-        return self.space.union(ace.boxes())
+        return self.space.union([Box.of(self.bundle.service)])
+
+    def asks_for(self, packet: Packet) -> bool:
+        """Whether one of its flows has this packet; those of a host to itself are none."""
+        if packet not in self.service:
+            return False
+        sources, destinations = (
+            {one.name for one in ends if any(address in prefix for prefix in one.prefixes)}
+            for ends, address in ((self.bundle.sources, packet.src), (self.bundle.destinations, packet.dst))
+        )
+        return any(one != other for one in sources for other in destinations)
 
 
 def resolve_inventory(folder: Path) -> Path:
