@@ -86,6 +86,39 @@ def test_balancers_are_asked_the_same_in_every_mode(tmp_path, mode, choices):
     compare(Work(make_site(tmp_path / "site", mode, **choices)).site)
 
 
+def between(site):
+    """(source, goal) of every pair of hosts that a flow or its answers need a path for."""
+    graph, topology = build(site), site.topology
+    for flow in graph.flows:
+        answered = answer_of(entry_of(flow), flow, site.client_ports) is not None
+        for source, destination in flow_ends(topology, flow):
+            yield source, goal_address(topology, destination, flow.destination)
+            if answered and flow.answerers is None:
+                yield destination, goal_address(topology, source, flow.source)
+
+
+@pytest.mark.parametrize("folder", [INVENTORY, ROOT / "labs" / "failures"])
+def test_the_paths_of_every_pair_are_still_known_for_comparing_routes(folder):
+    site = load_site(folder)
+    finder = PathFinder(site.topology)
+    build_policies(build(site), finder)
+    found = {(source, goal): paths for source, goal, paths in finder.found()}
+    plain = PathFinder(site.topology)
+    for source, goal in set(between(site)):
+        assert found[source, goal] == plain._search(source, site.topology.owners[goal].node, goal)
+
+
+def test_on_a_large_site_every_host_is_a_source_and_a_destination(tmp_path):
+    site = load_site(write_site(tmp_path / "site", 80, per_rack=40, leaves=2))
+    finder = PathFinder(site.topology)
+    build_policies(build(site), finder)
+    found = {(source, goal) for source, goal, _ in finder.found()}
+    asked = set(between(site))
+    assert {source for source, _ in asked} <= {source for source, _ in found}
+    assert {goal for _, goal in asked} <= {goal for _, goal in found}
+    assert len(found) < len(asked) / 2
+
+
 def test_a_pair_left_out_would_show(tmp_path):
     site = load_site(write_site(tmp_path / "site", 5, per_rack=5, leaves=2))
     graph = build(site)

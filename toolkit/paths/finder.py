@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from toolkit.topology import Interface, Node, Port, Route, Topology
 
 MAX_PATHS = 64
+EVERY_PAIR = 64  # hosts up to which each pair of them is looked at
+
+
+End = tuple[str, "IPv4Address"]  # a host, and the address that leads there
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,6 +62,7 @@ class PathFinder:
         self._next_found: dict[tuple[str, IPv4Address], list[tuple[Interface, Interface]]] = {}
         self._alike: dict[Hashable, tuple[tuple[Path, ...], Attached]] = {}
         self._under: dict[Failure, PathFinder] = {failure: self}
+        self._classes: list[tuple[tuple[End, ...], tuple[End, ...]]] = []
         self.attachments = Attachments(topology)
 
     def under(self, failure: Failure) -> PathFinder:
@@ -94,8 +99,23 @@ class PathFinder:
         paths, found = self._alike[wanted.alike]
         return moved(paths, found, wanted, source, destination)
 
+    def stands_for(self, sources: tuple[End, ...], destinations: tuple[End, ...]) -> None:
+        """Note that a path was asked for in the name of all pairs of two classes of hosts that are attached alike."""
+        self._classes.append((sources, destinations))
+
     def found(self) -> Iterator[tuple[str, IPv4Address, tuple[Path, ...]]]:
-        """(source host, destination address, paths) of everything that was asked for so far."""
+        """(source host, destination address, paths) of everything that was asked for so far.
+
+        What was asked for in the name of two classes comes pair by pair; on a site of more than `EVERY_PAIR` hosts
+        every one of them comes as a source and as a destination at least once.
+        """
+        classes, self._classes = self._classes, []
+        every = len(self.topology.hosts) <= EVERY_PAIR
+        for sources, destinations in classes:
+            for number, (source, _) in enumerate(sources):
+                others = [end for end in destinations if end[0] != source]
+                for destination, goal in others if every or number == 0 else others[:1]:
+                    self.paths(source, destination, goal)
         for (source, _, goal), paths in self._found.items():
             yield source, goal, paths
 

@@ -69,9 +69,11 @@ class Collector:
         self._established: dict[Port, dict[int, list[_Rectangle]]] = defaultdict(lambda: defaultdict(list))
         self._findings: list[tuple[Key, Finding]] = []
         self._sides: dict[int, Side] = {}
+        self._handing: list[Side] = []  # those of balancers that hand over
         self._comments: dict[Ace, str] = {}
         for group in self._groups():
             self._add(group)
+        self.placement.note([*self._sides.values(), *self._handing])
 
     @property
     def findings(self) -> list[Finding]:
@@ -129,6 +131,7 @@ class Collector:
             ends = [one for one in answered[0].sources if one.name != balancer.name]
             sources = Side(self.finder, self.universe, ends, without=balancer.at)
             answering = Side(self.finder, self.universe, [balancer], hosts=hosts)
+            self._handing += [sources, answering]
         for area, devices in self.placement.split(sources, group.destinations, answering):
             for bundle in answered:
                 self._say_split(bundle, sources, answering, area, devices)

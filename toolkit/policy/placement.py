@@ -136,6 +136,15 @@ class Placement:
         self._shared = {member: one.name for one in site.topology.groups if one.shares_state for member in one.members}
         self._ways: dict[tuple[Hashable, Hashable], Ways] = {}
 
+    def note(self, sides: Iterable[Side]) -> None:
+        """Tell the finder in whose name its paths were asked for, once all is placed."""
+        members: dict[Hashable, dict[tuple[str, IPv4Address], None]] = defaultdict(dict)
+        for side in sides:
+            for place in side.places:
+                members[place.alike].setdefault((place.host, place.goal))
+        for one, other in self._ways:
+            self.finder.stands_for(tuple(members[one]), tuple(members[other]))
+
     @property
     def searches(self) -> int:
         """How many pairs of classes paths were searched for."""
