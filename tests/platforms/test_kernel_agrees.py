@@ -111,6 +111,14 @@ def test_generated_rulesets_do_to_real_frames_what_we_say(device, live, family):
         state = PLATFORM.parse_config(text, "file.nft", context, PLATFORM.empty(context))
         verdicts.update(state.decide(interface, one, ConnState.NEW).action for interface, one in sent)
 
+    # Chance may let every example deny; these two do not.
+    for policy in ("accept", "drop"):
+        chain = f"chain main {{\n\t\ttype filter hook forward priority 0; policy {policy};\n\t}}\n"
+        text = f"table {family} t {{\n\t{chain}}}\n"
+        sent = [("eth1", Packet(IPv4Address("10.0.1.1"), IPv4Address("10.0.2.1"), TCP, 40000, 22))]
+        assert not disagreements(context, live, text, sent)
+        state = PLATFORM.parse_config(text, "file.nft", context, PLATFORM.empty(context))
+        verdicts.update(state.decide(interface, one, ConnState.NEW).action for interface, one in sent)
     check()
     assert verdicts == set(Action)
 

@@ -7,6 +7,7 @@ what the scenario declares for that moment. The parent is the world: it reboots 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from toolkit.verify.live import Planned
 
 GO_ON: Final = b"."
+HANGS: Final = 150.0  # seconds; the longest push of a lab takes a tenth of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class _Parent:
 
 
 def _child(rehearsal: Rehearsal, planned: Planned, how: Push, *, reader: int, writer: int) -> NoReturn:
+    # A push that hangs ends here, and the run's output shows where it stood.
+    faulthandler.dump_traceback_later(HANGS, exit=True)
     turn = Lock()  # devices of a wave are pushed in threads
 
     def say(**word: str) -> None:
