@@ -153,12 +153,11 @@ class Diagram:
 
         Returns the last value of each piece, and for each piece the labels of the items that cover it, in order.
         """
+        if self._several[level]:
+            return self._cut_alike(level, items, labels)
         suffixes = self.suffixes[level]
         end = self.maxima[level] + 1
-        if self._several[level]:
-            spans, labels = self._spans(level, items, labels)
-        else:
-            spans = [(suffixes[item >> 1][0], suffixes[item >> 1][1] + 1) for item in items]
+        spans = [(suffixes[item >> 1][0], suffixes[item >> 1][1] + 1) for item in items]
         stops = sorted({end, *(low for low, _ in spans), *(stop for _, stop in spans)} - {0})
         index = {stop: number + 1 for number, stop in enumerate(stops)}
         index[0] = 0
@@ -169,21 +168,32 @@ class Diagram:
         self.spend(sum(map(len, pieces)))
         return [stop - 1 for stop in stops], pieces
 
-    def _spans(self, level: int, items: Sequence[int], labels: Sequence[int]) -> tuple[list[Interval], list[int]]:
-        """(first value, value behind the last) of every interval of some items, each with the label of its item."""
+    def _cut_alike(self, level: int, items: Sequence[int], labels: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+        """As `cut`, where items have several intervals: those with the same ones are placed together."""
         suffixes, several = self.suffixes[level], self._several[level]
-        spans: list[Interval] = []
-        found: list[int] = []
-        for item, label in zip(items, labels, strict=True):
+        alike: dict[tuple[Interval, ...], list[int]] = {}
+        for position, item in enumerate(items):
             number = item >> 1
-            more = several.get(number)
-            if more is None:
-                spans.append((suffixes[number][0], suffixes[number][1] + 1))
-                found.append(label)
-            else:
-                spans += [(low, high + 1) for low, high in more]
-                found += [label] * len(more)
-        return spans, found
+            intervals = several.get(number) or (suffixes[number][:2],)
+            alike.setdefault(intervals, []).append(position)
+        edges = {one for intervals in alike for low, high in intervals for one in (low, high + 1)}
+        stops = sorted({self.maxima[level] + 1, *edges} - {0})
+        index = {0: 0, **{stop: number + 1 for number, stop in enumerate(stops)}}
+        over: list[list[int]] = [[] for _ in stops]
+        for group, intervals in enumerate(alike):
+            for low, high in intervals:
+                for one in over[index[low] : index[high + 1]]:
+                    one.append(group)
+        positions = list(alike.values())
+        known: dict[tuple[int, ...], list[int]] = {}
+        pieces = []
+        for groups in map(tuple, over):
+            if groups not in known:
+                found = sorted(position for group in groups for position in positions[group])
+                known[groups] = [labels[position] for position in found]
+            pieces.append(known[groups])
+        self.spend(sum(map(len, pieces)))
+        return [stop - 1 for stop in stops], pieces
 
     def _node(self, level: int, lasts: Sequence[int], children: Sequence[int]) -> int:
         kept = [number for number in range(len(children) - 1) if children[number] != children[number + 1]]
