@@ -117,16 +117,16 @@ class View:
         """Packets that every base chain lets through."""
         result = space.full
         for key, chain in self.bases():
-            accepted, _, rest = self._run(space, self.ruleset.tables[key], chain, result)
+            accepted, rest = self._run(space, self.ruleset.tables[key], chain, result)
             assert chain.base is not None  # noqa: S101 - bases() gives base chains only
             result = accepted | rest if chain.base.policy == "accept" else accepted
         return result
 
     def _run(
         self, space: Space, chains: Mapping[str, Chain], chain: Chain, packets: PacketSet
-    ) -> tuple[PacketSet, PacketSet, PacketSet]:
-        """(accepted, dropped, neither) of the packets that enter a chain."""
-        accepted = dropped = returned = space.empty
+    ) -> tuple[PacketSet, PacketSet]:
+        """(accepted, neither accepted nor dropped) of the packets that enter a chain."""
+        accepted = returned = space.empty
         for verdict, rules in _batches(chain.rules):
             if packets.is_empty:
                 break
@@ -136,22 +136,21 @@ class View:
                     for rule in rules
                     for box in self.boxes(rule)
                 ]
-                matched = packets & space.union(box for _, box in entries)
-                good = matched & space.acl(entries)
-                accepted, dropped, packets = accepted | good, dropped | (matched - good), packets - matched
+                accepted = accepted | (packets & space.acl(entries))
+                packets = packets - space.union(box for _, box in entries)
                 continue
             matched = packets & space.union(self.boxes(rules[0]))
             packets = packets - matched
             if verdict == "return":
                 returned = returned | matched
                 continue
-            good, bad, rest = self._run(space, chains, self._target(chains, rules[0]), matched)
-            accepted, dropped = accepted | good, dropped | bad
+            good, rest = self._run(space, chains, self._target(chains, rules[0]), matched)
+            accepted = accepted | good
             if verdict == "goto":
                 returned = returned | rest
             else:
                 packets = packets | rest
-        return accepted, dropped, packets | returned
+        return accepted, packets | returned
 
     def _target(self, chains: Mapping[str, Chain], rule: Rule) -> Chain:
         if rule.target not in chains:

@@ -210,7 +210,7 @@ class RuleReader:
         if any(not 0 <= low <= high <= top for low, high in values):
             raise script.error(f"{name}: a value is out of range (0 to {top})")
         if sign in ("==", "!="):
-            self.add(Match.numbers(name, values, negated=sign == "!="))
+            self.add(_match(name, tuple(values), sign == "!="))
             return
         (low, high), *more = values
         if more or low != high:
@@ -225,6 +225,11 @@ class RuleReader:
         if known is not None and known != match:
             raise self.script.error(f"the rule matches {match.field} twice, in different ways")
         self.matches[match.field] = match
+
+
+@lru_cache(maxsize=4096)
+def _match(name: str, values: tuple[Interval, ...], negated: bool) -> Match:  # noqa: FBT001 - a key of the cache
+    return Match.numbers(name, values, negated=negated)
 
 
 def _number(text: str) -> Interval:
