@@ -111,11 +111,19 @@ class PathFinder:
         """
         classes, self._classes = self._classes, []
         every = len(self.topology.hosts) <= EVERY_PAIR
+        senders: set[End] = set()
+        goals: set[End] = set()
         for sources, destinations in classes:
-            for number, (source, _) in enumerate(sources):
-                others = [end for end in destinations if end[0] != source]
-                for destination, goal in others if every or number == 0 else others[:1]:
-                    self.paths(source, destination, goal)
+            for number, one in enumerate(sources):
+                others = [end for end in destinations if end[0] != one[0]]
+                if not every:  # the first pair, and whoever was in no pair before
+                    others = [end for end in others if number == 0 and end not in goals] or others[:1]
+                    if number and one in senders:
+                        continue
+                senders.add(one)
+                goals.update(others)
+                for destination, goal in others:
+                    self.paths(one[0], destination, goal)
         for (source, _, goal), paths in self._found.items():
             yield source, goal, paths
 
