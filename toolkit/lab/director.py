@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from toolkit.lab.scenario import Tracked as TrackedSessions
     from toolkit.verify.live import Planned
 
+LOOKS: Final = 4.0  # seconds for what must be open
 PATIENCE: Final = 15.0  # seconds until what is expected must be seen
 PAUSE: Final = 0.05
 HEARTBEAT: Final = 0.3  # seconds of other people's traffic before and after what is done
@@ -189,7 +190,8 @@ class Director:
         }
         at_once: dict[str, Callable[[Any], Seen]] = {
             "matrix": self._matrix,
-            "permitted": lambda cells: self._cells(cells, Verdict.PERMITTED),
+            # A bridge port that just came up, or a busy machine, may lose the first look at what is open.
+            "permitted": lambda cells: _wait(lambda: self._cells(cells, Verdict.PERMITTED), LOOKS),
             "denied": lambda cells: self._cells(cells, Verdict.DENIED),
             "session_open": lambda name: self._session(name, alive=True),
             "session_cut": lambda name: self._session(name, alive=False),
@@ -311,9 +313,9 @@ class Director:
         return not changed, f"as before: {', '.join(same) or 'none'}; changed: {', '.join(changed) or 'none'}"
 
 
-def _wait(look: Callable[[], Seen]) -> Seen:
+def _wait(look: Callable[[], Seen], patience: float = PATIENCE) -> Seen:
     """Look until it is as expected, or patience is over; the last look."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         ok, seen = look()
         if ok or time.monotonic() > deadline:
