@@ -106,13 +106,13 @@ class ContainerlabLab:
         """Programs are those of the images; a full path, as sshd wants to be called by one."""
         for pid in self._pids.values():
             for folder in FOLDERS:
-                if os.access(f"/proc/{pid}/root{folder}/{name}", os.X_OK):
+                if os.access(_seen_by(pid, f"{folder}/{name}"), os.X_OK):
                     return f"{folder}/{name}"
         raise MissingProgramError(name, f"{name} in labs/images, then make images")
 
     def root(self, node: str) -> Path:
         """Folder of a node's files, looked at through its first process."""
-        return Path(f"/proc/{self._pids[node]}/root{INNER}")
+        return _seen_by(self._pids[node], INNER)
 
     def inner(self, node: str) -> Path:  # noqa: ARG002 - the same in every container
         """The same folder as the container sees it."""
@@ -218,7 +218,7 @@ class ContainerlabLab:
     def _place(self, node: LabNode) -> Place:
         pid = self._pids[node.name]
         keep = frozenset(pids_sharing(mount_namespace(pid)))
-        return Place(self.root(node.name), Path(f"/proc/{pid}/root/etc"), INNER, self._enter(node.name), keep)
+        return Place(self.root(node.name), _seen_by(pid, "/etc"), INNER, self._enter(node.name), keep)
 
     def _wait(self, nodes: Iterable[LabNode]) -> None:
         wait_healthy(self, nodes)
@@ -345,6 +345,11 @@ class ContainerlabBackend:
                 "kind for each in lab.images of site.yaml, and containerlab runs the real thing"
             )
         return ContainerlabLab(plan, topology, site_folder)
+
+
+def _seen_by(pid: int, path: str | Path) -> Path:
+    """Where a file stands that a process sees at `path`."""
+    return Path("/proc", str(pid), "root", *Path(path).parts[1:])
 
 
 def _bury(pid: int) -> None:
