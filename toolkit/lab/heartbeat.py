@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -11,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from toolkit.errors import LabError
 from toolkit.lab.wire import network
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTERVAL: Final = 0.02  # seconds between two datagrams of a flow
+ENDS: Final = 10.0  # seconds until the child must have ended
+PAUSE: Final = 0.01
 GRACE: Final = 2.0  # seconds that the last answers may take, on a machine that has other things to do
 SIZE: Final = 64
 
@@ -65,11 +69,15 @@ class Heartbeat:
         self.stop()
 
     def stop(self) -> tuple[Pulse, ...]:
-        """End it; the counts of each flow."""
+        """End it; the counts of each flow.
+
+        Raises:
+            LabError: it does not end, so that nothing is known of the losses.
+        """
         if self._pid:
-            os.kill(self._pid, signal.SIGTERM)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
+            pid, self._pid = self._pid, 0
+            os.kill(pid, signal.SIGTERM)
+            _wait(pid)
         rows = json.loads(self.result.read_text(encoding="utf-8"))
         return tuple(Pulse(str(beat), sent, lost) for beat, (sent, lost) in zip(self.beats, rows, strict=True))
 
@@ -88,7 +96,8 @@ class Heartbeat:
         try:
             while running:
                 for index, one in enumerate(self._sockets):
-                    one.send(f"{sent[index]:0{SIZE}}".encode())
+                    with contextlib.suppress(OSError):  # no way just now: the datagram is lost, and counted so
+                        one.send(f"{sent[index]:0{SIZE}}".encode())
                     waiting[index].add(sent[index])
                     sent[index] += 1
                 self._collect(waiting, INTERVAL)
@@ -109,6 +118,16 @@ class Heartbeat:
                     waiting[index].discard(int(one.recv(SIZE)))
                 except OSError:
                     continue  # an ICMP error: the datagram stays unanswered
+
+
+def _wait(pid: int) -> None:
+    deadline = time.monotonic() + ENDS
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise LabError("what watches other people's traffic did not end, so its losses are not known")
+        time.sleep(PAUSE)
 
 
 def _open(beat: Beat, namespace: int) -> socket.socket:

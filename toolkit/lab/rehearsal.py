@@ -171,6 +171,7 @@ class Rehearsal:
     def heartbeat(self) -> Heartbeat:
         """Start to watch other people's UDP traffic: out of scope, and let through today."""
         states = {device: state.without_owned() for device, state in self.read().items()}
+        self.target.close()  # what sends is a copy of this process; no thread of a session may be copied half-way
         model = self._model(states)
         scope = self._scope
         extra = [parse_service(text) for text in self.work.site.file.lab.extra_ports]
