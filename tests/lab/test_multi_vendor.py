@@ -107,3 +107,12 @@ def test_what_a_twin_boots_from_is_read_without_a_filter(tmp_path, device):
     where = context(work.site, work.finder, device)
     state = platform.parse_config(initial_config(plan.node(device)), f"{device}.cfg", where, platform.empty(where))
     assert state.fingerprint() == platform.empty(where).fingerprint()
+
+
+def test_the_demo_says_at_once_that_it_needs_a_linux_device(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "toolkit", "demo", "-i", str(SITE)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "this site has none" in done.stderr

@@ -30,11 +30,12 @@ def demo(inventory: Path) -> int:
     from toolkit.lab.namespaces import run_inside
 
     work = Work(inventory)
+    victim = _victim(work)
     RUNS.mkdir(exist_ok=True)
-    return run_inside(lambda: _tell(work))
+    return run_inside(lambda: _tell(work, victim))
 
 
-def _tell(work: Work) -> int:
+def _tell(work: Work, victim: str) -> int:
     from toolkit.lab.rehearsal import Rehearsal
 
     story = Story()
@@ -45,7 +46,7 @@ def _tell(work: Work) -> int:
         twins = f", {len(rehearsal.twins)} of them twins of vendors' command lines" if rehearsal.twins else ""
         chapter.say(f"{len(rehearsal.plan.hosts)} hosts, {len(rehearsal.plan.devices)} devices with SSH{twins}")
     try:
-        planned, matrix, services = _change(story, rehearsal)
+        planned, matrix, services = _change(story, rehearsal, victim)
     finally:
         rehearsal.__exit__()
     with story.step("The report is written") as chapter:
@@ -70,7 +71,7 @@ def _read(story: Story, work: Work) -> None:
             chapter.say(f"{finding.code}: {finding.message}")
 
 
-def _change(story: Story, rehearsal: Rehearsal) -> tuple[Planned, Matrix, list[ServiceStatus]]:
+def _change(story: Story, rehearsal: Rehearsal, victim: str) -> tuple[Planned, Matrix, list[ServiceStatus]]:
     beats = rehearsal.heartbeat()
     try:
         _blocked(story, rehearsal)
@@ -85,7 +86,7 @@ def _change(story: Story, rehearsal: Rehearsal) -> tuple[Planned, Matrix, list[S
             again = rehearsal.make_plan()
             chapter.hold(not again.plan.changed, "a second plan has nothing to change")
         matrix, services = _measured(story, rehearsal)
-        _tampered(story, rehearsal)
+        _tampered(story, rehearsal, victim)
         with story.step("Rollback restores the first state exactly") as chapter:
             outcome = rehearsal.rollback(planned)
             chapter.hold(len(outcome.rolled_back) == len(planned.plan.changed), f"{', '.join(outcome.rolled_back)}")
@@ -127,26 +128,26 @@ def _measured(story: Story, rehearsal: Rehearsal) -> tuple[Matrix, list[ServiceS
     return matrix, services
 
 
-def _victim(rehearsal: Rehearsal) -> str:
+def _victim(work: Work) -> str:
     """A Linux device to remove a rule from: one that other people share, where there is one.
 
     Raises:
-        LabError: the site has no Linux device.
+        SiteError: the site has no Linux device.
     """
-    from toolkit.errors import LabError
+    from toolkit.errors import SiteError
+    from toolkit.lab.topology_file import typed
     from toolkit.topology import Ownership
 
-    own = [node for node in rehearsal.work.site.topology.devices if node.name not in rehearsal.twins]
-    if not own:
-        raise LabError("the demo removes a rule on a Linux device, and this site has none; use toolkit lab run")
-    return next((node.name for node in own if node.filter.mode is not Ownership.OWN), own[-1].name)
+    linux = [node for node in work.site.topology.devices if not typed(node)]
+    if not linux:
+        raise SiteError("the demo removes a rule on a Linux device, and this site has none; use toolkit lab run")
+    return next((node.name for node in linux if node.filter.mode is not Ownership.OWN), linux[-1].name)
 
 
-def _tampered(story: Story, rehearsal: Rehearsal) -> None:
+def _tampered(story: Story, rehearsal: Rehearsal, tampered: str) -> None:
     from toolkit.verify import verify_live
 
     work = rehearsal.work
-    tampered = _victim(rehearsal)
     with story.step(f"One rule is removed on {tampered}, behind our back; verify finds it") as chapter:
         chapter.say(f"removed: {rehearsal.remove_rule(tampered)}")
         proofs = verify_live(work.policies, rehearsal.read(), work.space, work.ordinary)
