@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address  # noqa: TC003 - pydantic asks for it when the model is made
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
