@@ -15,7 +15,8 @@ from toolkit.lab.backends import load_backend
 from toolkit.lab.backends.netns import NetnsLab
 from toolkit.lab.engine import Engine
 from toolkit.lab.namespaces import check_permission, check_programs, program, run_inside
-from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, read, write
+from toolkit.lab.plan import read
+from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, write
 from toolkit.site import load_site
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,8 @@ from tests.lab.clab_recording import AGAIN, VERBS, recorded, recorded_hash, topo
 from tests.lab.fake_engine import FakeContainerlab
 from toolkit.errors import LabError
 from toolkit.lab.clab import Containerlab, find
-from toolkit.lab.topology_file import read, write
+from toolkit.lab.plan import read
+from toolkit.lab.topology_file import write
 from toolkit.site import load_site
 
 LAB = "toolkit-reference"

@@ -20,7 +20,8 @@ from toolkit.lab.addressing import ip_batch
 from toolkit.lab.backends import containerlab as backend
 from toolkit.lab.engine import Engine
 from toolkit.lab.namespaces import run_inside
-from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, read, write
+from toolkit.lab.plan import read
+from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, write
 from toolkit.site import load_site
 
 LAB = "toolkit-reference"

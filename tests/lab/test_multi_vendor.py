@@ -12,8 +12,9 @@ from tests.lab.reference_lab import ROOT, need_namespaces
 from toolkit.errors import LabError
 from toolkit.lab.backends import load_backend
 from toolkit.lab.namespaces import STATE, run_inside
+from toolkit.lab.plan import read
 from toolkit.lab.rehearsal import Rehearsal
-from toolkit.lab.topology_file import read, write
+from toolkit.lab.topology_file import write
 from toolkit.lab.twins.initial import initial_config
 from toolkit.platforms import get
 from toolkit.render.work import Work

@@ -13,7 +13,8 @@ from tests.lab.reference_lab import INVENTORY
 from toolkit.errors import LabError, SiteError
 from toolkit.kinds import KINDS, SHORT
 from toolkit.lab.by_hand import write_by_hand
-from toolkit.lab.topology_file import LabBalancer, clab_topology, read, write
+from toolkit.lab.plan import LabBalancer, read
+from toolkit.lab.topology_file import clab_topology, write
 from toolkit.site import load_site
 
 SCHEMA = Path(__file__).resolve().parents[3] / "shared" / "containerlab" / "clab.schema.json"

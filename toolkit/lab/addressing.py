@@ -13,7 +13,7 @@ from toolkit.lab.wire import network
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from toolkit.lab.topology_file import LabNode, LabPlan
+    from toolkit.lab.plan import LabNode, LabPlan
 
 # Denials by REJECT are many at once. Only newer kernels keep these per network; elsewhere they are not there.
 ICMP_SYSCTLS: Final = {"net.ipv4.icmp_msgs_per_sec": "100000", "net.ipv4.icmp_msgs_burst": "100000"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from toolkit.lab.backends.base import Lab
-    from toolkit.lab.topology_file import LabBalancer
+    from toolkit.lab.plan import LabBalancer
 
 HEAD: Final = """\
 global

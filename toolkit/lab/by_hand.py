@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from toolkit.kinds import LINUX
 from toolkit.lab.addressing import interface_lines
-from toolkit.lab.topology_file import dump, read, write
+from toolkit.lab.plan import read
+from toolkit.lab.topology_file import dump, write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from toolkit.lab.namespaces import STATE, USER, program
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toolkit.lab.topology_file import LabNode
+    from toolkit.lab.plan import LabNode
 
 # What a device's /etc takes over from the system: enough for a shell, nft and sshd.
 SHARED_ETC: Final = ("ld.so.cache", "ld.so.conf", "nsswitch.conf", "protocols", "services", "localtime", "alternatives")

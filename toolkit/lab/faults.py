@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from toolkit.lab.backends.base import Lab
     from toolkit.lab.failover import Failover
+    from toolkit.lab.plan import LabNode
     from toolkit.lab.scenario import Block, Fault
     from toolkit.lab.services import Services
-    from toolkit.lab.topology_file import LabNode
 
 # A table of nobody's, in front of every filter of the device; one for each block, so that each can be taken back.
 BLOCK: Final = """\

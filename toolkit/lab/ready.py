@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from toolkit.lab.backends.base import Lab
-    from toolkit.lab.topology_file import LabNode
+    from toolkit.lab.plan import LabNode
 
 PAUSE: Final = 0.02
 TIMEOUT: Final = 20.0

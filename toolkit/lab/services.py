@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from toolkit.lab.backends.base import Lab
-    from toolkit.lab.topology_file import LabNode
+    from toolkit.lab.plan import LabNode
 
 REGISTRY: Final = """\
 version: 0.1

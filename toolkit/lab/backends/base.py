@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from toolkit.lab.topology_file import LabPlan
+    from toolkit.lab.plan import LabPlan
 
 
 class Lab(Protocol):

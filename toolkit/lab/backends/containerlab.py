@@ -34,8 +34,9 @@ from toolkit.lab.leftovers import (
     unlock,
 )
 from toolkit.lab.namespaces import USER, check_programs, die_with, fork_and_wait, program, stop_on_signals
+from toolkit.lab.plan import LabNode, LabPlan, read
 from toolkit.lab.ready import wait_for_ssh, wait_healthy
-from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE, LabNode, LabPlan, read
+from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

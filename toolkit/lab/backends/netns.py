@@ -14,14 +14,14 @@ from toolkit.kinds import LINUX
 from toolkit.lab.addressing import interface_lines, ip_batch, set_sysctls, switches_first
 from toolkit.lab.devices import Device, Place, make_keys, private_etc, private_view
 from toolkit.lab.namespaces import STATE, USER, attach, check_permission, check_programs, program, run_inside
+from toolkit.lab.plan import read
 from toolkit.lab.ready import wait_for_ssh, wait_healthy
-from toolkit.lab.topology_file import read
 from toolkit.lab.twins.power import TwinDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from toolkit.lab.topology_file import LabPlan
+    from toolkit.lab.plan import LabPlan
 
 MANAGEMENT: Final = "mgmt0"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from toolkit.lab.topology_file import LabNode
+    from toolkit.lab.plan import LabNode
 
 VLANS: Final = 10  # bridges of a switch become VLANs from this number on
 

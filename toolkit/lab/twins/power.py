@@ -19,7 +19,7 @@ from toolkit.lab.twins.initial import initial_config
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toolkit.lab.topology_file import LabNode
+    from toolkit.lab.plan import LabNode
 
 
 class TwinDevice:
