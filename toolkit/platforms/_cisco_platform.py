@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from toolkit.net import Packet
     from toolkit.packets import PacketSet, Space
+    from toolkit.platforms._cisco_routes import Questions
     from toolkit.platforms.base import ConnState, Decision, DeviceContext, FilterState, NextHop, RouteQuery
     from toolkit.policy import DevicePolicy
 
@@ -106,6 +107,19 @@ def spelling(context: DeviceContext) -> dict[str, str]:
     return {interface_key(name): name for name in context.interfaces}
 
 
+def capabilities(*, commit_confirm: bool, commit_note: str) -> Capabilities:
+    """What all of them can do, and how a change is committed on one."""
+    return Capabilities(
+        routed=(Direction.IN, Direction.OUT),
+        switched=(Direction.IN,),
+        log=True,
+        established=True,
+        fragments="an entry with ports permits later fragments of its addresses, and never denies any",
+        commit_confirm=commit_confirm,
+        commit_note=commit_note,
+    )
+
+
 class CiscoPlatform:
     """A platform with a Cisco-like command line; see `toolkit.platforms.base.Platform`."""
 
@@ -114,6 +128,7 @@ class CiscoPlatform:
     netmiko_driver: ClassVar[str]
     block_size: ClassVar[int]
     capabilities: ClassVar[Capabilities]
+    routes: ClassVar[Questions]
     show_commands: ClassVar[tuple[str, ...]] = ("show running-config",)
     load_command: ClassVar[str] = ""
     failure_indicators: ClassVar[tuple[str, ...]]
@@ -201,14 +216,14 @@ class CiscoPlatform:
         return {}
 
     def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
-        """See `Platform`: the commands, one a line."""
-        raise NotImplementedError
+        """See `Platform`."""
+        return self.routes.ask(queries)
 
     def read_routes(
         self, queries: Sequence[RouteQuery], output: str, errors: str, device: str
     ) -> tuple[frozenset[NextHop], ...]:
         """See `Platform`."""
-        raise NotImplementedError
+        return self.routes.reader(queries, f"{output}{errors}", device)
 
     def wrap(self, lines: Sequence[str], now: CiscoState, *, timed: bool) -> tuple[str, str]:
         """(lines with what opens and closes them, lines that confirm them); `timed` where the system can undo them."""

@@ -6,6 +6,7 @@ Each output follows its command on a line of its own, in the order of the questi
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from toolkit.platforms._cisco_names import interface_key
 from toolkit.platforms.base import NextHop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from toolkit.platforms.base import RouteQuery
 
@@ -47,9 +48,17 @@ _NX_NOISE: Final = re.compile(
 )
 
 
-def ask(command: str, queries: Sequence[RouteQuery], *more: str) -> tuple[str, str]:
-    """One command for each question, and further ones."""
-    return "\n".join([*(command.format(query.destination) for query in queries), *more]), ""
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """How an OS is asked for routes: a command for each destination, further ones, and who reads the answers."""
+
+    command: str
+    reader: Callable[[Sequence[RouteQuery], str, str], tuple[Hops, ...]]
+    more: tuple[str, ...] = ()
+
+    def ask(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
+        """One command for each question, and further ones."""
+        return "\n".join([*(self.command.format(query.destination) for query in queries), *self.more]), ""
 
 
 def read_cef(queries: Sequence[RouteQuery], output: str, device: str) -> tuple[Hops, ...]:
@@ -185,3 +194,9 @@ def _behind(router: IPv4Address, connected: dict[IPv4Network, str], device: str)
 
 def _hop(interface: str, router: str) -> NextHop:
     return NextHop(interface_key(interface), IPv4Address(router))
+
+
+IOS: Final = Questions(IOS_COMMAND, read_cef)
+EOS: Final = Questions(EOS_COMMAND, read_eos)
+# The connected subnets last, for static routes that name no interface.
+NXOS: Final = Questions(NXOS_COMMAND, read_nxos, (NXOS_CONNECTED,))

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from toolkit.net import SCTP, TCP, UDP, Direction
-from toolkit.platforms import _cisco_routes
+from toolkit.net import SCTP, TCP, UDP
 from toolkit.platforms._cisco_dialect import Dialect
 from toolkit.platforms._cisco_names import EOS_PORTS, TCP_PORTS, UDP_PORTS
-from toolkit.platforms._cisco_platform import CONFIRM_MINUTES, CiscoPlatform, session, text_of
-from toolkit.platforms.base import Capabilities
+from toolkit.platforms._cisco_platform import CONFIRM_MINUTES, CiscoPlatform, capabilities, session, text_of
+from toolkit.platforms._cisco_routes import EOS, Questions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toolkit.platforms._cisco_platform import CiscoState
-    from toolkit.platforms.base import NextHop, RouteQuery
+    from toolkit.platforms.base import Capabilities
 
 
 class AristaEos(CiscoPlatform):
@@ -27,18 +26,14 @@ class AristaEos(CiscoPlatform):
     name: ClassVar[str] = "arista_eos"
     netmiko_driver: ClassVar[str] = "arista_eos"
     block_size: ClassVar[int] = 100
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        routed=(Direction.IN, Direction.OUT),
-        switched=(Direction.IN,),
-        log=True,
-        established=True,
-        fragments="an entry with ports permits later fragments of its addresses, and never denies any",
+    capabilities: ClassVar[Capabilities] = capabilities(
         commit_confirm=True,
         commit_note=(
             "one configuration session: all of it or nothing, and undone by the device "
             f"{CONFIRM_MINUTES} minutes after the commit unless it is confirmed"
         ),
     )
+    routes: ClassVar[Questions] = EOS
     failure_indicators: ClassVar[tuple[str, ...]] = (
         "% Invalid input",
         "% Incomplete command",
@@ -70,16 +65,6 @@ class AristaEos(CiscoPlatform):
         indent="   ",
         routing="ip routing",
     )
-
-    def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
-        """See `Platform`."""
-        return _cisco_routes.ask(_cisco_routes.EOS_COMMAND, queries)
-
-    def read_routes(
-        self, queries: Sequence[RouteQuery], output: str, errors: str, device: str
-    ) -> tuple[frozenset[NextHop], ...]:
-        """See `Platform`."""
-        return _cisco_routes.read_eos(queries, f"{output}{errors}", device)
 
     def wrap(self, lines: Sequence[str], now: CiscoState, *, timed: bool) -> tuple[str, str]:
         """A configuration session."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from toolkit.net import SCTP, TCP, UDP, Direction
-from toolkit.platforms import _cisco_routes
+from toolkit.net import SCTP, TCP, UDP
 from toolkit.platforms._cisco_dialect import Dialect
 from toolkit.platforms._cisco_names import TCP_PORTS, UDP_PORTS
-from toolkit.platforms._cisco_platform import CONFIRM_MINUTES, CiscoPlatform, text_of
-from toolkit.platforms.base import Capabilities
+from toolkit.platforms._cisco_platform import CONFIRM_MINUTES, CiscoPlatform, capabilities, text_of
+from toolkit.platforms._cisco_routes import IOS, Questions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toolkit.platforms._cisco_platform import CiscoState
-    from toolkit.platforms.base import NextHop, RouteQuery
+    from toolkit.platforms.base import Capabilities
 
 
 class CiscoIos(CiscoPlatform):
@@ -28,18 +27,14 @@ class CiscoIos(CiscoPlatform):
     name: ClassVar[str] = "cisco_ios"
     netmiko_driver: ClassVar[str] = "cisco_ios"
     block_size: ClassVar[int] = 50
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        routed=(Direction.IN, Direction.OUT),
-        switched=(Direction.IN,),
-        log=True,
-        established=True,
-        fragments="an entry with ports permits later fragments of its addresses, and never denies any",
+    capabilities: ClassVar[Capabilities] = capabilities(
         commit_confirm=False,
         commit_note=(
             "each line counts at once: lists are built under new names, bound, and the old ones removed; an "
             "unconfirmed change undoes itself (configure terminal revert timer) only where the device keeps an archive"
         ),
     )
+    routes: ClassVar[Questions] = IOS
     failure_indicators: ClassVar[tuple[str, ...]] = (
         "% Invalid input",
         "% Incomplete command",
@@ -74,16 +69,6 @@ class CiscoIos(CiscoPlatform):
         udp_ports=UDP_PORTS,
         with_ports=(TCP, UDP, SCTP),
     )
-
-    def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
-        """See `Platform`."""
-        return _cisco_routes.ask(_cisco_routes.IOS_COMMAND, queries)
-
-    def read_routes(
-        self, queries: Sequence[RouteQuery], output: str, errors: str, device: str
-    ) -> tuple[frozenset[NextHop], ...]:
-        """See `Platform`."""
-        return _cisco_routes.read_cef(queries, f"{output}{errors}", device)
 
     def wrap(self, lines: Sequence[str], now: CiscoState, *, timed: bool) -> tuple[str, str]:
         """Configuration mode; with a timer where there is an archive to revert to."""

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from toolkit.net import Direction
-from toolkit.platforms import _cisco_routes
 from toolkit.platforms._cisco_dialect import Dialect
 from toolkit.platforms._cisco_names import TCP_PORTS, UDP_PORTS
-from toolkit.platforms._cisco_platform import CiscoPlatform, session, text_of
-from toolkit.platforms.base import Capabilities
+from toolkit.platforms._cisco_platform import CiscoPlatform, capabilities, session, text_of
+from toolkit.platforms._cisco_routes import NXOS, Questions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toolkit.platforms._cisco_platform import CiscoState
-    from toolkit.platforms.base import NextHop, RouteQuery
+    from toolkit.platforms.base import Capabilities
 
 
 class CiscoNxos(CiscoPlatform):
@@ -28,18 +26,14 @@ class CiscoNxos(CiscoPlatform):
     name: ClassVar[str] = "cisco_nxos"
     netmiko_driver: ClassVar[str] = "cisco_nxos"
     block_size: ClassVar[int] = 50
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        routed=(Direction.IN, Direction.OUT),
-        switched=(Direction.IN,),
-        log=True,
-        established=True,
-        fragments="an entry with ports permits later fragments of its addresses, and never denies any",
+    capabilities: ClassVar[Capabilities] = capabilities(
         commit_confirm=False,
         commit_note=(
             "one configuration session, verified and committed as a whole; the system has no timer that undoes an "
             "unconfirmed change, so a device that is cut off by it stays so until somebody rolls back on its console"
         ),
     )
+    routes: ClassVar[Questions] = NXOS
     failure_indicators: ClassVar[tuple[str, ...]] = (
         "% Invalid",
         "% Incomplete command",
@@ -74,16 +68,6 @@ class CiscoNxos(CiscoPlatform):
     )
     saving: ClassVar[str] = "copy running-config startup-config"
     last_line: ClassVar[str] = ""
-
-    def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
-        """See `Platform`; the connected subnets last, for static routes that name no interface."""
-        return _cisco_routes.ask(_cisco_routes.NXOS_COMMAND, queries, _cisco_routes.NXOS_CONNECTED)
-
-    def read_routes(
-        self, queries: Sequence[RouteQuery], output: str, errors: str, device: str
-    ) -> tuple[frozenset[NextHop], ...]:
-        """See `Platform`."""
-        return _cisco_routes.read_nxos(queries, f"{output}{errors}", device)
 
     def wrap(self, lines: Sequence[str], now: CiscoState, *, timed: bool) -> tuple[str, str]:  # noqa: ARG002 - no timer
         """A configuration session."""
