@@ -6,17 +6,16 @@ is the code of the embedded backend: addresses, kernel settings, devices, servic
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import LabError, MissingProgramError
 from toolkit.kinds import LINUX
 from toolkit.lab.addressing import interface_lines, ip_batch, set_sysctls, switches_first
+from toolkit.lab.backends._built import BuiltLab
 from toolkit.lab.clab import Containerlab, find
 from toolkit.lab.devices import Device, Place, make_keys, mount_namespace, pids_sharing
 from toolkit.lab.engine import LABEL, Engine
@@ -33,12 +32,13 @@ from toolkit.lab.leftovers import (
     unclaim,
     unlock,
 )
-from toolkit.lab.namespaces import USER, check_programs, die_with, fork_and_wait, program, stop_on_signals
+from toolkit.lab.namespaces import check_programs, die_with, fork_and_wait, program, stop_on_signals
 from toolkit.lab.plan import LabNode, LabPlan, read
 from toolkit.lab.ready import wait_for_ssh, wait_healthy
 from toolkit.lab.topology_file import DEVICE_IMAGE, HOST_IMAGE
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterable, Sequence
 
 INNER: Final = Path("/run/lab")  # a node's files, inside its container; the images have this folder
@@ -47,7 +47,7 @@ FOLDERS: Final = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 CLEAN_ENVIRONMENT: Final = ("/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root")
 
 
-class ContainerlabLab:
+class ContainerlabLab(BuiltLab):
     """A running lab of containers; use it as a context manager inside the backend's `run`."""
 
     def __init__(self, plan: LabPlan, topology: Path, site_folder: Path) -> None:
@@ -65,38 +65,12 @@ class ContainerlabLab:
         self._stranger = False
         self._up = True
 
-    def __enter__(self) -> Self:
-        try:
-            self._build()
-        except BaseException:
-            self.down()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.down()
-
     # ---- use ------------------------------------------------------------------------------
-
-    @property
-    def user(self) -> str:
-        """Login name on the devices."""
-        return USER
 
     @property
     def state(self) -> Path:
         """Folder of the lab's own files, that of its topology file."""
         return self.topology.parent
-
-    @property
-    def key_file(self) -> Path:
-        """Private key for the devices."""
-        return self.state / "id_ed25519"
-
-    @property
-    def known_hosts(self) -> Path:
-        """Host keys of the devices."""
-        return self.state / "known_hosts"
 
     @property
     def python(self) -> str:
@@ -119,33 +93,9 @@ class ContainerlabLab:
         """The same folder as the container sees it."""
         return INNER
 
-    def run(self, node: str, argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a program in the container of a node and wait for it."""
-        return subprocess.run(
-            [*self._enter(node), *argv], input=text, text=True, capture_output=True, check=False, timeout=60
-        )
-
     def inside(self, device: str, argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
         """As `run`: a container has an /etc of its own anyway."""
         return self.run(device, argv, text)
-
-    def spawn(self, node: str, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start a program in the container of a node; it ends with the lab. Its output goes to a file."""
-        with (self.root(node) / f"{Path(argv[0]).name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [*self._enter(node), *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.processes.append(process)
-        return process
-
-    def logs(self, node: str) -> str:
-        """The last words of a node's programs."""
-        texts = [path.read_text(encoding="utf-8", errors="replace")[-300:] for path in self.root(node).glob("*.log")]
-        return " | ".join(text.strip() for text in texts if text.strip()) or "no log"
 
     def reboot(self, device: str) -> None:
         """Stop a device's processes, forget its filter, and boot it from its own files; its cables stay."""
@@ -163,10 +113,7 @@ class ContainerlabLab:
         if not self._up:
             return
         self._up = False
-        for process in self.processes:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+        self._kill()
         for fd in self.namespaces.values():
             os.close(fd)
         self.namespaces, self.devices = {}, {}

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import LabError
 from toolkit.kinds import LINUX
 from toolkit.lab.addressing import interface_lines, ip_batch, set_sysctls, switches_first
+from toolkit.lab.backends._built import BuiltLab
 from toolkit.lab.devices import Device, Place, make_keys, private_etc, private_view
-from toolkit.lab.namespaces import STATE, USER, attach, check_permission, check_programs, program, run_inside
+from toolkit.lab.namespaces import STATE, attach, check_permission, check_programs, program, run_inside
 from toolkit.lab.plan import read
 from toolkit.lab.ready import wait_for_ssh, wait_healthy
 from toolkit.lab.twins.power import TwinDevice
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from toolkit.lab.plan import LabPlan
 
 MANAGEMENT: Final = "mgmt0"
 
 
-class NetnsLab:
+class NetnsLab(BuiltLab):
     """A running lab; use it as a context manager inside `namespaces.run_inside`."""
 
     def __init__(self, plan: LabPlan, site_folder: Path) -> None:
@@ -38,33 +38,7 @@ class NetnsLab:
         self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
         self._up = True
 
-    def __enter__(self) -> Self:
-        try:
-            self._build()
-        except BaseException:
-            self.down()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.down()
-
     # ---- use ------------------------------------------------------------------------------
-
-    @property
-    def user(self) -> str:
-        """Login name on the devices."""
-        return USER
-
-    @property
-    def key_file(self) -> Path:
-        """Private key for the devices."""
-        return STATE / "id_ed25519"
-
-    @property
-    def known_hosts(self) -> Path:
-        """Host keys of the devices."""
-        return STATE / "known_hosts"
 
     @property
     def state(self) -> Path:
@@ -90,34 +64,9 @@ class NetnsLab:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def run(self, node: str, argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a program in the network of a node and wait for it."""
-        return subprocess.run(
-            [*self._enter(node), *argv], input=text, text=True, capture_output=True, check=False, timeout=60
-        )
-
     def inside(self, device: str, argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a program as somebody logged in to a device would: its network, its own /etc."""
         return self.devices[device].inside(list(argv), text)
-
-    def spawn(self, node: str, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start a program in the network of a node; it ends with the lab. Its output goes to a file."""
-        name = Path(argv[0]).name
-        with (self.root(node) / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [*self._enter(node), *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.processes.append(process)
-        return process
-
-    def logs(self, node: str) -> str:
-        """The last words of a node's programs."""
-        texts = [path.read_text(encoding="utf-8", errors="replace")[-300:] for path in self.root(node).glob("*.log")]
-        return " | ".join(text.strip() for text in texts if text.strip()) or "no log"
 
     def reboot(self, device: str) -> None:
         """Stop a device's processes, forget its filter, and boot it from its own files."""
@@ -133,12 +82,7 @@ class NetnsLab:
         self._up = False
         for device in self.devices.values():
             device.stop()
-        for process in self.processes:
-            if process.poll() is None:
-                try:
-                    os.killpg(process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+        self._kill()
         for process in self.processes:
             process.wait(timeout=10)
         for fd in self.namespaces.values():
