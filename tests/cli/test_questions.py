@@ -172,3 +172,9 @@ def test_a_scheduled_proof_leaves_junit_that_counts_the_devices_that_drifted(con
         broken = [name for name, case in cases.items() if case.result]
         assert broken == ["fw1"][:failures]
     assert "sql-server (uipath-automation-suite line 31)" in cases["fw1"].result[0].message
+
+
+def test_a_file_that_cannot_be_written_is_one_line(configs, tmp_path):
+    done = toolkit("verify", "--configs", str(configs), "--junit", str(tmp_path / "no" / "junit.xml"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"toolkit: {tmp_path}/no/junit.xml: No such file or directory\n"

@@ -50,10 +50,20 @@ def run(arguments: list[str] | None = None) -> int:
         return 2
     except click.exceptions.Exit as caught:
         return caught.exit_code
-    except ToolkitError as caught:
-        print(f"toolkit: {caught}", file=sys.stderr)
-        return caught.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except (ToolkitError, OSError) as caught:
+        return _told(caught)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _told(caught: ToolkitError | OSError) -> int:
+    """Print an error in one line and return its exit code; what names no file is a mistake of ours and goes on."""
+    if isinstance(caught, ToolkitError):
+        print(f"toolkit: {caught}", file=sys.stderr)
+        return caught.exit_code
+    if caught.filename is None:
+        raise caught
+    print(f"toolkit: {caught.filename}: {caught.strerror}", file=sys.stderr)
+    return 1
