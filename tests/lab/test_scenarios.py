@@ -143,16 +143,16 @@ def test_killing_it_leaves_nothing_behind(place, number, moment):
     file = place / "labs" / "failures" / "scenario.yaml"
     file.write_text(f"---\nabout: killed\nsteps:\n  - {{at: now, do: [push, {fault}], expect: [etcd: broken]}}\n")
     marker = f"{os.getpid()}-{time.monotonic_ns()}"
-    running = subprocess.Popen(
+    said = place / "said"
+    with said.open("w", encoding="utf-8") as sink, subprocess.Popen(
         [*TOOLKIT, "lab", "run", "failures"],
         cwd=place, env={**ENVIRONMENT, "TOOLKIT_TEST_MARK": marker},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    with running:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not _reached(place, moment):
+        stdout=sink, stderr=sink,
+    ) as running:  # fmt: skip
+        deadline = time.monotonic() + 240
+        while running.poll() is None and time.monotonic() < deadline and not _reached(place, moment):
             time.sleep(0.01)
-        assert _reached(place, moment)
+        assert _reached(place, moment), (running.poll(), said.read_text(encoding="utf-8"))
         assert len(processes_with(marker)) > 5
         running.send_signal(number)
         assert running.wait(timeout=30) != 0

@@ -264,9 +264,9 @@ def test_after_is_before_and_required_over_any_list(name):
         body = tuple(dict.fromkeys(line for line, _ in found))
         foreign = theirs(name, body, step)
         plain = read(make_context(name), foreign)
-        denies = tuple(e.text for e in plain.config.acls["CORP"].entries if e.action == "deny")
-        last = plain.config.acls["CORP"].entries[-1].text
-        override = tuple(dict.fromkeys(one for one in denies if (one, last) != ("deny ip any any", one)))
+        *inner, last = plain.config.acls["CORP"].entries
+        ends = [] if last.text.removesuffix(" log") == "deny ip any any" else [last]  # that one is the default
+        override = tuple(dict.fromkeys(entry.text for entry in (*inner, *ends) if entry.action == "deny"))
         try:
             device, policy, before, candidate, after = extended(name, tuple(asked), foreign, override=override)
         except PolicyError as caught:
