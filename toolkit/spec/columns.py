@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SOURCE = "source"
     DESTINATION = "destination"
     PEER = "peer"
+    ADDRESS = "address"
     SUBJECT = "subject"
     ACTION = "action"
     NEEDED = "needed"
@@ -92,6 +93,13 @@ _HEADERS: Final[tuple[tuple[str, Kind], ...]] = (
     (
         r"\bconditions?\b|^(?:required )?when\b|\bapplies (?:when|if)\b|\bonly (?:when|if)\b|\bprerequisites?\b",
         Kind.CONDITION,
+    ),
+    (
+        (
+            r"^(?:remote )?(?:(?:ip )?address(?:es)?|fqdns?|host ?names?|domains?(?: names?)?|urls?|endpoints?|"
+            r"sites?)(?: ?(?:/|or|and) ?(?:(?:ip )?address(?:es)?|ips?|fqdns?|host ?names?|domains?|urls?))?$"
+        ),
+        Kind.ADDRESS,
     ),
     (
         (

@@ -77,6 +77,9 @@ class _Resolver:
         if direction is None and context.direction:
             direction, lines = context.direction, (context.direction_line,) if context.direction_line else ()
         both = direction == BOTH
+        if not (source or destination or peer) and direction in (IN, OUT):
+            # Under "Outbound" an address is where the traffic goes, under "Inbound" where it comes from.
+            peer = self._stated(Kind.ADDRESS)
         if source and destination:
             return Ends(source, destination, both)
         drawn = self._drawn()

@@ -21,6 +21,7 @@ _FENCE: Final = re.compile(r"^\s*(`{3,}|~{3,})")
 _LIST: Final = re.compile(r"^\s*(?:([-+*•])|(\d{1,3})[.)])\s+(?=\S)")
 _BOLD_LINE: Final = re.compile(r"^\s*(\*\*|__)(?=\S)([^*_]+?)(?<=\S)\1:?\s*$")
 _GRID: Final = re.compile(r"^\s*\+[-=+:]{3,}\+\s*$")
+_BARE_CELLS: Final = 3  # fewer between pipes, without one in front, may be a sentence such as "TCP | UDP"
 _BOLD_LEVEL: Final = 7
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(?:[\w-]+:.*\n|[ \t]+.*\n|- .*\n|\n|#.*\n)*?---[ \t]*(?:\n|\Z)")
 
@@ -162,14 +163,15 @@ class _Reader:
             line = self._lines[self._at]
             if not line.strip() or _FENCE.match(line) or _HEADING.match(line) or _GRID.match(line):
                 return
-            opened = raw and outer and not raw[-1][1].rstrip().endswith("|")
+            above = raw[-1][1].strip() if raw else ""
+            opened = outer and above.startswith("|") and not above.endswith("|")
             starts = line.lstrip().startswith("|")
             if opened and (not starts or len(tables.split(raw[-1][1])) < len(header)):
                 self._repair(
                     "row_wrapped", raw[-1][0], "a table row is wrapped over several lines; it is read as one row"
                 )
                 raw[-1] = (raw[-1][0], f"{raw[-1][1].rstrip()} {line.strip()}")
-            elif not tables.has_pipe(line) or (outer and not starts):
+            elif not tables.has_pipe(line) or (outer and not starts and len(tables.split(line)) < _BARE_CELLS):
                 return
             else:
                 raw.append((self._at + 1, line))

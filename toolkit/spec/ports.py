@@ -46,6 +46,14 @@ _VERSION: Final = re.compile(
 _THOUSANDS: Final = re.compile(
     r"(?<![\d,])(\d{1,2}),(\d{3})(\s*[-\u2013\u2014]\s*)(\d{1,2}),(\d{3})(?![\d,])|(?<![\d,])(\d{1,2}),(0\d{2})(?![\d,])"
 )
+_DASH: Final = r"\s*(?:[-\u2013\u2014\u2212~]|\.\.\.?|\bup to\b|\bto\b|\bthrough\b|\bthru\b|\b(?:un)?til+\b)\s*"
+# Ranges whose ends carry a word each, or that are told in words, in the form that the tokens know.
+_RANGES: Final = (
+    (re.compile(rf"\b({_PROTOCOL})([\s/:]*)(\d+){_DASH}\1[\s/:]*(\d+)\b", re.IGNORECASE), r"\1\2\3-\4"),
+    (re.compile(rf"\b(\d+)\s*/\s*({_PROTOCOL}){_DASH}(\d+)\s*/\s*\2\b", re.IGNORECASE), r"\1-\3/\2"),
+    (re.compile(rf"\b(\d+){_DASH}(?:ports?\s+)?(\d+)\b", re.IGNORECASE), r"\1-\2"),
+    (re.compile(r"\bbetween\s+(?:ports?\s+)?(\d+)\s+and\s+(?:ports?\s+)?(\d+)\b", re.IGNORECASE), r"\1-\2"),
+)
 _EMPTY: Final = re.compile(r"^(?:[-\u2013\u2014.]+|n/?a|none|not applicable|\?)?$", re.IGNORECASE)
 PORTLESS: Final = ("icmp", "esp", "ah", "gre", "igmp", "vrrp", "ospf")
 # Ports that pages give by name only.
@@ -113,6 +121,8 @@ def read(text: str) -> PortCell:
     if _THOUSANDS.search(cleaned):
         cleaned = _THOUSANDS.sub(lambda found: "".join(part for part in found.groups() if part), cleaned)
         doubts.append("commas inside numbers are taken for thousands separators")
+    for pattern, form in _RANGES:
+        cleaned = pattern.sub(form, cleaned)
     site = _SITE.search(flat) is not None
     run = _Run()
     for token in _TOKEN.finditer(cleaned):

@@ -42,6 +42,7 @@ _NUMBER: Final = re.compile(
 )
 _ICMPV6: Final = re.compile(r"\b(?:ipv6[ -]?icmp|icmp[ -]?(?:for )?(?:ip)?v?6)\b")
 _ANY: Final = re.compile(r"^(?:any|all|\*|all protocols|any protocol|ip|ipv4|all traffic|any/all)$")
+_LETTERS: Final = re.compile(r"^[tu](?:\s*(?:[/,;&+|]|and|or)?\s*[tu])?$")
 _NONE: Final = re.compile(
     r"^(?:[-\u2013\u2014.]+|n/?a|none|not applicable|unspecified|\?|tbd|unknown|various|varies)?$"
 )
@@ -70,6 +71,8 @@ def read(text: str) -> Protocols:
         return Protocols()
     if _ANY.match(low):
         return Protocols(("any",))
+    if _LETTERS.match(low):
+        return Protocols(tuple(name for name in ("tcp", "udp") if name[0] in low))
     return _named(low, text)
 
 

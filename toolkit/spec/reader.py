@@ -21,6 +21,7 @@ from toolkit.spec.page import Heading, Page, Prose, Row, Table, read_page_bytes
 from toolkit.spec.proposal import Proposal, unique_ids
 from toolkit.spec.rows import records
 from toolkit.spec.services import Drafts, Surroundings
+from toolkit.spec.spans import joined
 from toolkit.spec.statements import sentences
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def _read_tables(page: Page, around: Surroundings, out: Drafts) -> int:
     return count
 
 
-def _as_port_table(table: Table, out: Drafts) -> tuple[Table, tuple[Kind, ...]] | None:
+def _as_port_table(page_table: Table, out: Drafts) -> tuple[Table, tuple[Kind, ...]] | None:
+    table = joined(page_table)
     kinds = columns.kinds_of(table)
     if kinds is not None:
         return table, kinds

@@ -121,6 +121,8 @@ def _record(
             filled_protocol = filled_protocol and kind is not Kind.PROTOCOL
         if value.text:
             above[index] = value
+        elif kind in _REMARKS:
+            above.pop(index, None)  # a remark never runs on past a row without it
         if value.text and value.line != row.line and (cell.merged or value is not cell):
             lines.append(value.line)
         marks += value.marks
@@ -150,12 +152,15 @@ def _without_marks(cell: Cell, footnotes: Mapping[str, Footnote]) -> Cell:
 
 
 def _stand_alone(own: Sequence[Cell], kinds: Sequence[Kind]) -> frozenset[Kind]:
-    """Kinds whose empty cells say `none` in this row: a port beside ICMP, a UDP port beside a TCP port."""
+    """Kinds whose empty cells say `none` here: a port beside ICMP, UDP beside a TCP port, what `53/udp` says."""
     stated = {kind: cell.flat for cell, kind in zip(own, kinds, strict=True) if cell.text}
     found: set[Kind] = set()
     named = protocols.read(stated.get(Kind.PROTOCOL, "")).names
     if named and not any(protocols.has_ports(name) for name in named):
         found.add(Kind.PORT)
+    entries = ports.read(stated.get(Kind.PORT, "")).entries
+    if entries and all(entry.protocols for entry in entries):
+        found.add(Kind.PROTOCOL)
     if {Kind.TCP_PORT, Kind.UDP_PORT} & stated.keys():
         found |= {Kind.TCP_PORT, Kind.UDP_PORT}
     return frozenset(found)
