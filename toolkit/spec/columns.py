@@ -26,6 +26,7 @@ class Kind(StrEnum):
     DESTINATION = "destination"
     PEER = "peer"
     ADDRESS = "address"
+    BETWEEN = "between"
     SUBJECT = "subject"
     ACTION = "action"
     NEEDED = "needed"
@@ -53,6 +54,7 @@ _HEADERS: Final[tuple[tuple[str, Kind], ...]] = (
     (r"\bports?\b|\bport\(s\)", Kind.PORT),
     (r"\bprotocols?\b|\bproto\b|\btransport\b|^l4\b|^layer 4|^tcp ?/ ?udp$|^tcp or udp$|\bip protocol", Kind.PROTOCOL),
     (r"\b(?:source|from)\b.*\b(?:destination|dest|target|to)\b|\b(?:destination|target)\b.*\bsource\b", Kind.PEER),
+    (r"^(?:between|communication between|parties|participants)$", Kind.BETWEEN),
     (r"^(?:remote|peer|counterpart|other (?:end|side|party)|far end|remote (?:host|end|party|system)s?)\b", Kind.PEER),
     (
         (
@@ -82,7 +84,10 @@ _HEADERS: Final[tuple[tuple[str, Kind], ...]] = (
         Kind.DESTINATION,
     ),
     (
-        r"^(?:action|rule action|allow ?/ ?deny|allow or deny|policy|verdict|permission|status|state|access)$",
+        (
+            r"^(?:action|rule action|allow ?/ ?deny|allow or deny|policy|verdict|decision|permission|status|state|"
+            r"access|allow(?:ed)?|permit(?:ted)?)$"
+        ),
         Kind.ACTION,
     ),
     (r"^(?:is )?optional\??$", Kind.OPTIONAL),

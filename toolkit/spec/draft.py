@@ -14,7 +14,7 @@ from toolkit.spec.model import Constraint, Reply, Severity
 from toolkit.spec.page import Cell
 from toolkit.spec.proposal import Proposed, slug
 from toolkit.spec.services import ServiceReader
-from toolkit.spec.statements import asks_for_nothing, constraints, denies
+from toolkit.spec.statements import asks_for_nothing, constraints, denies, withholds
 
 if TYPE_CHECKING:
     from toolkit.spec.rows import Record
@@ -102,7 +102,7 @@ class _RowReader:
         action = record.cell(Kind.ACTION)
         if record.context.closed_line is not None:
             return f"line {record.context.closed_line} wants these ports closed"
-        if action and denies(action.flat):
+        if action and withholds(action.flat):
             return f"its action is {action.flat!r}"
         if ends.local:
             return "it is for the host itself only"

@@ -82,20 +82,25 @@ class _Resolver:
             peer = self._stated(Kind.ADDRESS)
         if source and destination:
             return Ends(source, destination, both)
-        drawn = self._drawn()
-        if drawn and not (source or destination):
-            return Ends(drawn[0], drawn[1], drawn[2] or both)
-        if peer and not (source or destination):
-            return self._with_peer(peer, direction, lines)
         if source:
             return Ends(source, self._destination_of(source, direction, lines), both)
         if destination:
             return Ends(self._source_of(destination, direction, lines), destination, both)
-        return self._unstated(direction, lines)
+        return self._drawn_or_shared(both=both) or (
+            self._with_peer(peer, direction, lines) if peer else self._unstated(direction, lines)
+        )
+
+    def _drawn_or_shared(self, *, both: bool) -> Ends | None:
+        """Ends of a row that draws them, or that has one cell for both."""
+        drawn = self._drawn()
+        if drawn:
+            return Ends(drawn[0], drawn[1], drawn[2] or both)
+        among = self._stated(Kind.BETWEEN)
+        return Ends(among, among) if among else None
 
     def _drawn(self) -> tuple[End, End, bool] | None:
         """Ends that a cell draws as `A -> B`, in whatever words; `A <-> B` runs both ways."""
-        for kind in (Kind.PEER, Kind.PURPOSE, Kind.DIRECTION, Kind.OTHER, Kind.NOTES):
+        for kind in (Kind.PEER, Kind.BETWEEN, Kind.PURPOSE, Kind.DIRECTION, Kind.OTHER, Kind.NOTES):
             for cell in self._record.cells.get(kind, ()):
                 sides = arrow_sides(cell.flat)
                 if sides:

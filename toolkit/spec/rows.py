@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _REMARKS: Final = frozenset(
     {Kind.NOTES, Kind.CONDITION, Kind.NEEDED, Kind.OPTIONAL, Kind.ACTION, Kind.OTHER, Kind.SOURCE_PORT}
 )
-_PARTIES: Final = frozenset({Kind.SOURCE, Kind.DESTINATION, Kind.PEER, Kind.SUBJECT})
+_PARTIES: Final = frozenset({Kind.SOURCE, Kind.DESTINATION, Kind.PEER, Kind.BETWEEN, Kind.SUBJECT})
 _PORTS: Final = frozenset({Kind.PORT, Kind.BACKEND_PORT, Kind.TCP_PORT, Kind.UDP_PORT})
 
 

@@ -154,6 +154,17 @@ _DENYING: Final = re.compile(
     r"prohibited|no|none|not allowed|not permitted|off|✗|✘|❌|\u00d7)$",
     re.IGNORECASE,
 )
+# In a column of actions more may follow: `Deny direct access`, `No (except updates)`.
+_WITHHELD: Final = re.compile(
+    r"^(?:(?:den(?:y|ied)|block(?:ed)?|drop(?:ped)?|reject(?:ed)?|disallow(?:ed)?|forbid(?:den)?|prohibit(?:ed)?|"
+    r"closed?|not (?:allowed|permitted|open(?:ed)?)|never)\b|no(?=$|\s*[(,;:\u2013\u2014-])|[✗✘❌🚫⛔\u00d7])",
+    re.IGNORECASE,
+)
+
+
+def withholds(text: str) -> bool:
+    """Whether the cell of a column of actions keeps its row closed."""
+    return denies(text) or _WITHHELD.match(text.strip()) is not None
 
 
 def asks_for_nothing(text: str) -> str | None:

@@ -190,7 +190,9 @@ def parties(text: str, product: str = "") -> tuple[Party, ...]:
     flat = re.split(r"(?<=[a-z)])\.\s+(?=[A-Z])", text.strip())[0].rstrip(".").strip()
     if _NONE.match(flat.lower()):
         return ()
-    whole = None if "\n" in flat else _role(flat, product)
+    # `Load balancer that ends TLS` is a load balancer; which one, the cell's own words say.
+    described = re.match(r"([^\n,;/]+?)\s+(?:that|which|who)\s", flat)
+    whole = None if "\n" in flat else _role(flat, product) or (described and _role(described[1], product))
     if whole:
         return (Party(whole),)
     found: list[Party] = []
