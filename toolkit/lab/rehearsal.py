@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from toolkit.deploy import Connection, Options, Outcome, apply, certify, rollback
 from toolkit.errors import LabError, NoPathError, SiteError
+from toolkit.lab import tamper
 from toolkit.lab.backends import DEFAULT, load_backend
 from toolkit.lab.expectations import read_expectations
 from toolkit.lab.failover import Failover
@@ -23,7 +24,6 @@ from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, jud
 from toolkit.lab.ready import wait_healthy
 from toolkit.lab.services import Services, ServiceStatus
 from toolkit.lab.topology_file import SERVICE_OF_ROLE, write
-from toolkit.lab.twins.dataplane import TABLE
 from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verdict
 from toolkit.policy import handed_to
 from toolkit.spec.model import Reply
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
     Judge = Callable[[Probe], Verdict]
 
-BREAKS: Final = ("permit-any", "deny-any")
 SPORT: Final = 49152
 REHEARSED: Final = Options(rehearsal=True)
 ROLES_ASKED: Final = ("smtp_server", "temporary_registry")  # whose services are checked from a node
@@ -145,28 +144,12 @@ class Rehearsal:
             return rollback(planned.plan, planned.folder, self.target, REHEARSED)
 
     def remove_rule(self, device: str) -> str:
-        """Remove one permit of ours from a device, past the toolkit, as somebody at its console would.
-
-        Returns the rule's text.
+        """Remove one permit of ours from a device, past the toolkit; returns what was removed (see `tamper`).
 
         Raises:
             LabError: there is none, or the device refuses.
         """
-        table, chains = self._ours(device)
-        chain, prefix = chains[0], self.work.site.file.acl_prefix
-        listing = self.lab.inside(device, ["/usr/sbin/nft", "-a", "list", "chain", *table.split(), chain]).stdout
-        # One that cites a vendor's page, so that the story can be followed back to it.
-        extended = self.work.site.topology.node(device).filter.mode is Ownership.EXTEND
-        mark = f'comment "{prefix}_forward: ' if extended else ""
-        lines = [line.strip() for line in listing.splitlines() if mark in line]
-        rules = [line for line in lines if " accept " in line and " line " in line]
-        if not rules:
-            raise LabError(f"{device} has no rule of ours to remove")
-        text, _, handle = rules[len(rules) // 2].rpartition(" # handle ")
-        done = self.lab.inside(device, ["/usr/sbin/nft", "delete", "rule", *table.split(), chain, "handle", handle])
-        if done.returncode != 0:
-            raise LabError(f"{device}: {done.stderr.strip()}")
-        return text
+        return tamper.remove_rule(self, device)
 
     def heartbeat(self) -> Heartbeat:
         """Start to watch other people's UDP traffic: out of scope, and let through today."""
@@ -201,30 +184,7 @@ class Rehearsal:
         Raises:
             LabError: unknown kind, or a device refuses.
         """
-        if kind not in BREAKS:
-            raise LabError(f"unknown break {kind!r} (known: {', '.join(BREAKS)})")
-        verdict = "accept" if kind == "permit-any" else "drop"
-        broken = []
-        for node in self.work.site.topology.devices:
-            where, chains = self._ours(node.name)
-            script = "".join(f"insert rule {where} {chain} meta protocol ip {verdict}\n" for chain in chains)
-            done = self.lab.inside(node.name, ["/usr/sbin/nft", "-f", "-"], script)
-            if done.returncode != 0:
-                raise LabError(f"{node.name} cannot be broken: {done.stderr.strip()}")
-            broken.append(node.name)
-        return tuple(broken)
-
-    def _ours(self, device: str) -> tuple[str, list[str]]:
-        """Table (with its family) and chains in which the rules of ours stand on a device."""
-        node = self.work.site.topology.node(device)
-        prefix, where = self.work.site.file.acl_prefix, node.filter
-        family = "bridge" if any(i.bridge for i in node.interfaces.values()) else "inet"
-        if device in self.twins:  # at the twin's data plane: its configuration still says otherwise
-            return f"{family} {TABLE}", [f"in{number}" for number in range(len(node.interfaces))]
-        if where.mode is Ownership.OWN:
-            return f"{family} {prefix}", [f"{prefix}_{name}_in" for name in node.interfaces]
-        chain = f"{prefix}_forward" if where.mode is Ownership.JUMP else where.chain or ""
-        return f"{where.family} {where.table}", [chain]
+        return tamper.sabotage(self, kind)
 
     # ---- measuring ------------------------------------------------------------------------
 
