@@ -30,6 +30,10 @@ _CHANGEABLE: Final = re.compile(
     r"^(?:user-)?configurable$|(?:^|[.;] )(?:default[,;:]? |it |this )?can be (?:changed|overridden|customi[sz]ed)\b",
     re.IGNORECASE,
 )
+_THROUGH: Final = re.compile(
+    r"([^;\n]+?)[\s,(]+(?:through|via|behind|by way of)\s+(?:the |an? )?(?:\w+ )?(?:load[- ]?balancers?|lbs?|vips?)\)?",
+    re.IGNORECASE,
+)
 _NOBODY: Final = re.compile(r"^(?:none|nobody|no one|not applicable)$", re.IGNORECASE)
 _YES: Final = re.compile(r"^(?:yes|y|true|x|optional|\u2713|\u2714)$", re.IGNORECASE)
 _OPTIONAL: Final = re.compile(r"^(?:optional|no \(optional\)|recommended)$", re.IGNORECASE)
@@ -38,16 +42,28 @@ CONSTRAINT_ORDER: Final = tuple(Constraint)
 
 def draft(record: Record, around: Surroundings, out: Drafts) -> None:
     """Read one row into `out`; a row that gives nothing always leaves a finding."""
-    for leg in _legs(record):
+    legs = _legs(record)
+    for leg in legs:
         _RowReader(leg, around, out).read()
+    if len(legs) > 1:
+        out.find(
+            "balancer_legs",
+            Severity.INFO,
+            record.line,
+            "read as two flows, to the load balancer and from it to the pool",
+        )
 
 
 def _legs(record: Record) -> tuple[Record, ...]:
     """A row of a load balancer with a port of its own and one behind it asks for two flows."""
-    behind = record.cell(Kind.BACKEND_PORT)
+    behind, source = record.cell(Kind.BACKEND_PORT), record.cell(Kind.SOURCE)
+    balancer = (Cell("load balancer", record.line),)
+    way = _THROUGH.fullmatch(source.flat) if source else None
+    if behind is None and source and way:
+        front = {**record.cells, Kind.SOURCE: (replace(source, text=way[1]),), Kind.DESTINATION: balancer}
+        return replace(record, cells=front), replace(record, cells={**record.cells, Kind.SOURCE: balancer})
     if behind is None:
         return (record,)
-    balancer = (Cell("load balancer", record.line),)
     pool = record.cells.get(Kind.DESTINATION) or (Cell("nodes", record.line),)
     front = {**record.cells, Kind.DESTINATION: balancer}
     back = {**record.cells, Kind.PORT: (behind,), Kind.SOURCE: balancer, Kind.DESTINATION: pool}
@@ -73,10 +89,6 @@ class _RowReader:
         reader = ServiceReader(self._record, self._around, self._out)
         services, site = reader.read()
         self._lines, self._marks = reader.lines, reader.marks
-        if self._record.cell(Kind.BACKEND_PORT):
-            self._find(
-                "balancer_legs", Severity.INFO, "read as two flows, to the load balancer and from it to the pool"
-            )
         ends = resolve(self._record, self._around.title)
         nothing = self._nothing(ends)
         if nothing:
