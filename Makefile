@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup packages images benchmark lint clean lock
+.PHONY: demo test fuzz setup packages images benchmark lint clean lock
 
 demo: setup
 	$(BIN)/toolkit demo
@@ -16,6 +16,10 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -m "not benchmark" -n 2 --dist loadgroup
 	$(BIN)/pytest --nbmake notebooks
+
+# 100,000 cases against OxiDD and against brute force; CASES=, SEED= and JOBS= change what is asked.
+fuzz: setup
+	$(BIN)/python -m tests.packets.fuzz --cases $(or $(CASES),100000) --seed $(or $(SEED),0) --jobs $(or $(JOBS),2)
 
 setup: packages $(VENV)/.ready
 

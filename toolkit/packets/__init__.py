@@ -18,7 +18,7 @@ from toolkit.packets.box import (
     packet_of,
     point,
 )
-from toolkit.packets.dead import Dead, DeadKind, dead_entries
+from toolkit.packets.dead import Audit, Dead, DeadKind, dead_entries
 from toolkit.packets.sets import PacketSet, Space
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "FULL",
     "MAXIMA",
     "NOT_FRAGMENT",
+    "Audit",
     "Block",
     "Box",
     "BudgetError",

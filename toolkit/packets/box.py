@@ -160,11 +160,42 @@ class Block:
         one = Box.of(service, sport=sport, established=established)
         return cls(one.protocol, dst, src, one.dport, one.sport, one.flags)
 
+    def intersect(self, other: Block) -> Block | None:
+        """What both hold, None where that is nothing."""
+        dst, src = _both(self.dst, other.dst), _both(self.src, other.src)
+        rest = [
+            (max(mine[0], theirs[0]), min(mine[1], theirs[1]))
+            for mine, theirs in (
+                (self.protocol, other.protocol),
+                (self.dport, other.dport),
+                (self.sport, other.sport),
+                (self.flags, other.flags),
+            )
+        ]
+        if not dst or not src or any(low > high for low, high in rest):
+            return None
+        return Block(rest[0], dst, src, *rest[1:])
+
     def boxes(self) -> Iterator[Box]:
         """The same, written out."""
         for dst in self.dst:
             for src in self.src:
                 yield Box(self.protocol, dst, src, self.dport, self.sport, self.flags)
+
+
+def _both(some: Sequence[Interval], others: Sequence[Interval]) -> tuple[Interval, ...]:
+    """What two lists of intervals in order have in common."""
+    found: list[Interval] = []
+    i = j = 0
+    while i < len(some) and j < len(others):
+        low, high = max(some[i][0], others[j][0]), min(some[i][1], others[j][1])
+        if low <= high:
+            found.append((low, high))
+        if some[i][1] < others[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(found)
 
 
 def point(packet: Packet) -> Point:

@@ -1,9 +1,7 @@
 """Entries of an ordered list that decide nothing, found exactly: unions of other entries count.
 
-The list is cut like in `Diagram.build`, but sublists keep their order, and each result names the positions that some
-packet reaches first, and those of them whose removal some packet would notice. To know both, a sublist needs no
-entry beyond the second one that matches everything: a packet's verdict is the first match, its verdict without that
-entry the second.
+`survey.py` says in one pass which entries are reached and which would be missed. What is said about a single entry (who
+decides its packets instead, which packets would be missed without it) is worked out among the entries that meet it.
 """
 
 from __future__ import annotations
@@ -11,23 +9,25 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from toolkit.net import Action
-from toolkit.packets.diagram import WHOLE
+from toolkit.packets.box import Block, Box
+from toolkit.packets.decide import Decider
+from toolkit.packets.survey import Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from toolkit.packets.box import Box, Interval
-    from toolkit.packets.diagram import Diagram, Items
-    from toolkit.packets.sets import Space
+    from toolkit.net import Packet
+    from toolkit.packets.box import Interval
+    from toolkit.packets.sets import PacketSet, Space
 
-Entry = tuple[Action, "Box"]
-Seen = tuple[tuple[int, ...], tuple[int, ...]]  # positions reached, positions that matter
+Match = Box | Block | tuple[Box | Block, ...]  # what an entry matches; several boxes are their union
+Entry = tuple[Action, Match]
 
 DEFAULT_BUDGET: Final = 20_000_000
-TWICE: Final = 2
 
 
 class DeadKind(StrEnum):
@@ -66,30 +66,79 @@ def dead_entries(
     Raises:
         BudgetError: the entries overlap so much that `budget` steps (about a million a second) do not suffice.
     """
-    with space.diagram.budget(budget):
-        return _Analysis(space, entries, default).dead()
+    return Audit(space, entries, default, budget).dead()
 
 
-class _Analysis:
-    def __init__(self, space: Space, entries: Sequence[Entry], default: Action) -> None:
+class Audit:
+    """Questions about the entries of one ordered list; `default` decides what none of them matches.
+
+    Every answer is exact or a `BudgetError`: each question may take `budget` steps (about a million a second).
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        entries: Sequence[Entry],
+        default: Action = Action.DENY,
+        budget: int = DEFAULT_BUDGET,
+    ) -> None:
         self.space = space
-        self.entries = entries
         self.default = default
-        self.survey = _Survey(space.diagram)
-        self.by_dst = _Index(box.dst for _, box in entries)
-        self.by_src = _Index(box.src for _, box in entries)
+        self.budget = budget
+        self.actions = tuple(action for action, _ in entries)
+        self.parts = tuple(_apart(space, match) for _, match in entries)
+        self._survey = Survey(space.diagram)
 
     def dead(self) -> list[Dead]:
-        """All dead entries."""
-        last = self._last_like_default()
-        reached, matter = self._owners(list(enumerate(self.entries[:last])), self.default)
-        if last < len(self.entries) and self.space.union(box for _, box in self.entries[:last]) != self.space.full:
-            reached.add(last)
-        return [
-            self._explain(index, reached=index in reached)
-            for index in range(len(self.entries))
-            if index not in reached or index not in matter
-        ]
+        """Every entry whose removal changes nothing, in the order of the list.
+
+        Raises:
+            BudgetError: the entries overlap too much.
+        """
+        with self.space.diagram.budget(self.budget):
+            last = self._last_like_default()
+            reached, matter = self._owners(((index, self.parts[index]) for index in range(last)), self.default)
+            if last < len(self.parts) and self._union(range(last)) != self.space.full:
+                reached.add(last)
+            return [
+                self._explain(index, reached=index in reached)
+                for index in range(len(self.parts))
+                if index not in reached or index not in matter
+            ]
+
+    def decides(self, index: int) -> PacketSet:
+        """The packets that an entry decides: those that it matches and no earlier one does; empty where none.
+
+        Raises:
+            BudgetError: the entries overlap too much.
+        """
+        with self.space.diagram.budget(self.budget):
+            return self.space.union(self.parts[index]) - self._union(self._neighbours(index, earlier_only=True))
+
+    def missed(self, index: int) -> PacketSet:
+        """The packets whose verdict would change if an entry were removed; empty exactly where it is dead.
+
+        Raises:
+            BudgetError: the entries overlap too much.
+        """
+        with self.space.diagram.budget(self.budget):
+            later = [one for one in self._neighbours(index, earlier_only=False) if one > index]
+            without = self.space.acl(
+                ((self.actions[one], part) for one in later for part in self.parts[one]), self.default
+            )
+            same = without if self.actions[index] is Action.PERMIT else ~without
+            return self.decides(index) - same
+
+    def decider(self, packet: Packet) -> int | None:
+        """The position of the entry that decides a packet, None where the default does."""
+        return self._decider.of(packet)
+
+    @cached_property
+    def _decider(self) -> Decider:
+        return Decider(self.parts, self.space.diagram.maxima)
+
+    def _union(self, indices: Iterable[int]) -> PacketSet:
+        return self.space.union(part for index in indices for part in self.parts[index])
 
     def _last_like_default(self) -> int:
         """Position of a last entry that says what the default says, the length of the list where there is none.
@@ -97,42 +146,52 @@ class _Analysis:
         It is so common (`deny ip any any`), and lies in every piece without ever mattering, that it is kept out
         of the survey.
         """
-        end = len(self.entries)
-        if end and self.entries[-1][0] is self.default and self.space.union([self.entries[-1][1]]) == self.space.full:
+        end = len(self.parts)
+        if end and self.actions[-1] is self.default and self._union([end - 1]) == self.space.full:
             return end - 1
         return end
 
-    def _owners(self, numbered: Iterable[tuple[int, Entry]], default: Action) -> tuple[set[int], set[int]]:
+    def _owners(
+        self, numbered: Iterable[tuple[int, Sequence[Box | Block]]], default: Action
+    ) -> tuple[set[int], set[int]]:
         """Indices of the entries that are reached, and of those that matter."""
         items: list[int] = []
         owners: list[int] = []
-        for index, entry in numbered:
-            mine = self.space.items([entry])
+        for index, parts in numbered:
+            mine = self.space.items((self.actions[index], part) for part in parts)
             items += mine
             owners += [index] * len(mine)
         items += self.space.items((), default)
         owners += [-1] * (len(items) - len(owners))
-        reached, matter = self.survey.of(0, tuple(items))
+        reached, matter = self._survey.of(0, tuple(items))
         return {owners[one] for one in reached}, {owners[one] for one in matter}
 
     def _explain(self, index: int, *, reached: bool) -> Dead:
         """Which entries decide the packets of a dead one instead."""
-        action, box = self.entries[index]
         rivals = []
         for other in self._neighbours(index, earlier_only=not reached):
-            common = box.intersect(self.entries[other][1])
-            if common is not None:
-                rivals.append((other, (self.entries[other][0], common)))
+            common = list(_common(self.parts[index], self.parts[other]))
+            if common:
+                rivals.append((other, common))
         deciders = sorted(self._owners(rivals, Action.DENY)[0])
         by = tuple(one for one in deciders if one > index) if reached else tuple(deciders)
-        overruled = not reached and any(self.entries[one][0] is not action for one in by)
+        overruled = not reached and any(self.actions[one] is not self.actions[index] for one in by)
         return Dead(index, DeadKind.SHADOWED if overruled else DeadKind.REDUNDANT, by, reached)
 
     def _neighbours(self, index: int, *, earlier_only: bool) -> list[int]:
         """Other entries that may meet an entry, in the order of the list."""
-        box = self.entries[index][1]
-        found = set(self.by_dst.meeting(box.dst)).intersection(self.by_src.meeting(box.src))
+        found: set[int] = set()
+        for part in self.parts[index]:
+            found |= self._by_dst.meeting(_dst(part)) & self._by_src.meeting(_src(part))
         return sorted(one for one in found if one < index or (one > index and not earlier_only))
+
+    @cached_property
+    def _by_dst(self) -> _Index:
+        return _Index((number, _dst(part)) for number, parts in enumerate(self.parts) for part in parts)
+
+    @cached_property
+    def _by_src(self) -> _Index:
+        return _Index((number, _src(part)) for number, parts in enumerate(self.parts) for part in parts)
 
 
 class _Index:
@@ -141,78 +200,57 @@ class _Index:
     An interval of fewer than 2**n values meets one that starts at `low` only if it starts above low - 2**n.
     """
 
-    def __init__(self, intervals: Iterable[Interval]) -> None:
+    def __init__(self, numbered: Iterable[tuple[int, Sequence[Interval]]]) -> None:
         self.sizes: dict[int, list[tuple[int, int]]] = {}
-        for number, (low, high) in enumerate(intervals):
-            self.sizes.setdefault((high - low + 1).bit_length(), []).append((low, number))
+        for number, intervals in numbered:
+            for low, high in intervals:
+                self.sizes.setdefault((high - low + 1).bit_length(), []).append((low, number))
         for starts in self.sizes.values():
             starts.sort()
 
-    def meeting(self, interval: Interval) -> list[int]:
-        """Numbers of all intervals that meet this one, and of a few that do not."""
-        low, high = interval
-        found: list[int] = []
-        for bits, starts in self.sizes.items():
-            begin = bisect_right(starts, (low - (1 << bits), len(starts)))
-            end = bisect_left(starts, (high + 1, -1))
-            found += [number for _, number in starts[begin:end]]
+    def meeting(self, intervals: Sequence[Interval]) -> set[int]:
+        """Numbers of all intervals that meet one of these, and of a few that do not."""
+        found: set[int] = set()
+        for low, high in intervals:
+            for bits, starts in self.sizes.items():
+                begin = bisect_right(starts, (low - (1 << bits), -1))
+                end = bisect_left(starts, (high + 1, -1))
+                found.update([number for _, number in starts[begin:end]])
         return found
 
 
-class _Survey:
-    """Which positions of a list are reached, and which matter; equal lists are surveyed once."""
+def _dst(part: Box | Block) -> tuple[Interval, ...]:
+    return part.dst if isinstance(part, Block) else (part.dst,)
 
-    def __init__(self, diagram: Diagram) -> None:
-        self.diagram = diagram
-        self._known: list[dict[Items, Seen]] = [{} for _ in range(diagram.depth + 1)]
-        self._known_as_given: list[dict[Items, Seen]] = [{} for _ in range(diagram.depth + 1)]
 
-    def of(self, level: int, items: Items) -> Seen:
-        """(positions reached, positions that matter) of a first-match list over the dimensions from `level` on."""
-        seen = self._known_as_given[level].get(items)
-        if seen is None:
-            kept = self._needed(level, items)
-            short = tuple([items[position] for position in kept])
-            seen = self._known[level].get(short)
-            if seen is None:
-                seen = self._known[level][short] = self._survey(level, short)
-            if len(kept) < len(items):
-                seen = tuple([kept[one] for one in seen[0]]), tuple([kept[one] for one in seen[1]])
-            self._known_as_given[level][items] = seen
-        return seen
+def _src(part: Box | Block) -> tuple[Interval, ...]:
+    return part.src if isinstance(part, Block) else (part.src,)
 
-    def _needed(self, level: int, items: Items) -> list[int]:
-        """Positions that can be first or second match of a packet."""
-        suffixes = self.diagram.suffixes[level]
-        times: dict[int, int] = {}
-        wholes = 0
-        kept = []
-        for position, item in enumerate(items):
-            number = item >> 1
-            times[number] = times.get(number, 0) + 1
-            if times[number] > TWICE:
-                continue
-            kept.append(position)
-            wholes += suffixes[number][WHOLE]
-            if wholes == TWICE:
-                break
-        return kept
 
-    def _survey(self, level: int, items: Items) -> Seen:
-        if not items:
-            return (), ()
-        suffixes = self.diagram.suffixes[level]
-        if suffixes[items[0] >> 1][WHOLE]:
-            without = self.diagram.build(level, items[1:])
-            return (0,), (0,) if without != items[0] & 1 else ()
-        reached: set[int] = set()
-        matter: set[int] = set()
-        _, pieces = self.diagram.cut(level, items, range(len(items)))
-        for piece in pieces:
-            if matter.issuperset(piece):
-                continue  # nothing new can be learnt here
-            rest = tuple([suffixes[items[one] >> 1][2] << 1 | items[one] & 1 for one in piece])
-            first, noticed = self.of(level + 1, rest)
-            reached.update([piece[one] for one in first])
-            matter.update([piece[one] for one in noticed])
-        return tuple(sorted(reached)), tuple(sorted(matter))
+def _apart(space: Space, match: Match) -> tuple[Box | Block, ...]:
+    """What an entry matches, in parts of which no two hold the same packet: it never decides instead of itself."""
+    if not isinstance(match, tuple):
+        return (match,)
+    if len(match) > 1:
+        both = space.union(match)
+        if sum(space.union([part]).points() for part in match) != both.points():
+            return tuple(both.boxes())
+    return match
+
+
+def _common(some: Sequence[Box | Block], others: Sequence[Box | Block]) -> Iterator[Box | Block]:
+    """What parts of two entries have in common."""
+    for one in some:
+        for other in others:
+            if isinstance(one, Box) and isinstance(other, Box):
+                both: Box | Block | None = one.intersect(other)
+            else:
+                both = _block(one).intersect(_block(other))
+            if both is not None:
+                yield both
+
+
+def _block(part: Box | Block) -> Block:
+    if isinstance(part, Block):
+        return part
+    return Block(part.protocol, (part.dst,), (part.src,), part.dport, part.sport, part.flags)

@@ -103,6 +103,11 @@ class Diagram:
             self._several[level][number] = kept
         return number
 
+    def intervals(self, level: int, number: int) -> tuple[Interval, ...]:
+        """Intervals of a suffix at its level, in order."""
+        several = self._several[level].get(number)
+        return several or (self.suffixes[level][number][:2],)
+
     def build(self, level: int, items: Items) -> int:
         """Node of what a first-match list permits, over the dimensions from `level` on; the default is deny."""
         node = self._built_as_given[level].get(items)

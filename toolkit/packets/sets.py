@@ -219,6 +219,10 @@ class PacketSet:
         """
         return self.space.diagram.count(self.node, FLAGS)
 
+    def points(self) -> int:
+        """Number of points, flags included: two sets have none in common exactly when these numbers add up."""
+        return self.space.diagram.count(self.node, self.space.diagram.depth)
+
     def _with(self, operation: Operation, other: PacketSet) -> PacketSet:
         if other.space is not self.space:
             raise ValueError("packet sets of different spaces cannot be combined")
