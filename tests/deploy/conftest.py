@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from tests.deploy.fleet import (
     keygen,
     known,
     session_module,
+    sessions_module,
     target_module,
 )
 from toolkit import deploy
@@ -112,7 +114,8 @@ def fleet(reference, finder, shared, ssh, tmp_path, monkeypatch):
         (root / device / "sessions").write_text("", encoding="ascii")
     (ssh.folder / "devices").unlink(missing_ok=True)
     (ssh.folder / "devices").symlink_to(root)
-    for module in (apply_module, session_module, target_module):
+    for module in (apply_module, session_module, sessions_module, target_module):
         monkeypatch.setattr(module, "get", lambda _: PLATFORM)
-    monkeypatch.setattr(apply_module, "LIST_COMMAND", "cat sessions")
+    table = replace(sessions_module.CONNTRACK, check="cat sessions", listing="cat sessions")
+    monkeypatch.setattr(sessions_module, "CONNTRACK", table)
     return Fleet(reference, root, ssh, tmp_path / "runs", monkeypatch, finder, shared)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # `toolkit.deploy.apply` names the function in the package, so the module is asked for by its name.
 apply_module = import_module("toolkit.deploy.apply")
 session_module = import_module("toolkit.deploy.session")
+sessions_module = import_module("toolkit.deploy.sessions")
 target_module = import_module("toolkit.deploy.target")
 
 DEVICES = ("leaf1", "leaf2", "fw1", "fw2")
@@ -254,7 +255,8 @@ class Fleet:
 
     def end_with(self, command) -> None:
         """How a tracked session is ended on these devices."""
-        self.monkeypatch.setattr(apply_module, "end_command", command)
+        table = replace(sessions_module.CONNTRACK, end=lambda session: command(session.first[0]))
+        self.monkeypatch.setattr(sessions_module, "CONNTRACK", table)
 
     def apply(self, plan, *, stale=never, site_checked=True, **options):
         """Apply; without `site_checked` a plan of the settings before `limit` or `need` is taken as current."""

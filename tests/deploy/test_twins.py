@@ -8,7 +8,8 @@ import time
 import pytest
 
 from tests.deploy.fleet import CrashError, apply_module, keygen
-from tests.deploy.twin_fleet import NEW, OLD, boot_config, enter_fleet, entries_for, list_name, make_fleet
+from tests.deploy.twin_fleet import enter_fleet, make_fleet
+from tests.deploy.twin_platform import NEW, OLD, boot_config, entries_for, list_name
 from toolkit import deploy
 from toolkit.deploy import cli_session
 from toolkit.errors import DeployError, DeviceError, ProofError

@@ -16,6 +16,7 @@ from toolkit.deploy import Options
 from toolkit.errors import DeployError
 from toolkit.lab.expectations import read_expectations
 from toolkit.lab.twins import judge
+from toolkit.lab.twins.connections import Connection, End
 from toolkit.lab.twins.server import TwinServer
 from toolkit.net import TCP, UDP, Packet
 from toolkit.render.work import Work
@@ -55,9 +56,7 @@ def test_a_site_of_four_vendors_is_planned_pushed_proved_and_undone(place, tmp_p
     assert sorted(planned.plan.changed) == sorted(DEVICES)
     outcome = push(work, target, planned)
     assert sorted(outcome.changed) == sorted(DEVICES)
-    assert outcome.notes == [
-        "fw1: connections that it knows already live on, denied ones too; end them there (clear conn)"
-    ]
+    assert outcome.notes == []
     assert all(device.saves == 1 for device in server.devices.values())
     assert not any(device.timed or device.sessions or device.lock for device in server.devices.values())
     assert plan_change(work, target, tmp_path / "again").plan.changed == ()
@@ -65,6 +64,29 @@ def test_a_site_of_four_vendors_is_planned_pushed_proved_and_undone(place, tmp_p
     for device in server.devices.values():
         assert not [line for line in device.running.text().splitlines() if "uipath" in line]
         assert device.startup.text() == device.running.text()
+
+
+def test_connections_that_the_new_policy_denies_are_ended_on_an_asa_and_only_those(place, tmp_path):
+    work, server, target = place
+    node1, node3, dns = (IPv4Address(one) for one in ("10.10.1.11", "10.10.2.13", "10.10.40.53"))
+    required = Connection("tcp", End(node1, 40000), End(node3, 2379))
+    backwards = Connection("tcp", End(node1, 2379), End(node3, 40000))
+    denied = Connection("tcp", End(node1, 40001), End(node3, 23))
+    denied_udp = Connection("udp", End(node3, 40002), End(node1, 9999))
+    other = Connection("tcp", End(dns, 40000), End(IPv4Address("203.0.113.10"), 23))
+    known = server.devices["fw1"].connections.known
+    known += [required, denied, backwards, other, denied_udp]
+    outcome = push(work, target, plan_change(work, target, tmp_path / "runs"))
+    assert known == [required, other]
+    assert outcome.ended_sessions == 3
+    typed = [line for line in server.devices["fw1"].typed if line.startswith("clear conn")]
+    assert typed == [
+        "clear conn protocol tcp address 10.10.1.11 port 40001 address 10.10.2.13 port 23",
+        "clear conn protocol tcp address 10.10.1.11 port 2379 address 10.10.2.13 port 40000",
+        "clear conn protocol udp address 10.10.2.13 port 40002 address 10.10.1.11 port 9999",
+    ]
+    again = push(work, target, plan_change(work, target, tmp_path / "again"))
+    assert (again.ended_sessions, known) == (0, [required, other])
 
 
 def test_the_twins_do_what_the_page_asks_by_a_table_written_by_hand(place, tmp_path):

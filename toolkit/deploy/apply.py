@@ -13,17 +13,15 @@ from toolkit.deploy.journal import BACK, FINISHED, STARTED, STOPPED, Journal, St
 from toolkit.deploy.moments import check_moments
 from toolkit.deploy.plan import check_certificate, check_current
 from toolkit.deploy.session import (
-    clear_sessions,
     confirm_change,
     discard_sessions,
     load_filter,
     read_file,
     read_filter,
-    run_command,
     save_startup,
     startup_differs,
 )
-from toolkit.deploy.sessions import LIST_COMMAND, end_command, read_sessions
+from toolkit.deploy.sessions import check_tracking, end_denied
 from toolkit.errors import DeployError, DeviceError, ProofError, ToolkitError
 from toolkit.platforms import get
 from toolkit.render import context
@@ -175,8 +173,7 @@ class _Pusher:
             change = plan.change(device)
             if state.fingerprint() == change.before:
                 check_moments(change, get(change.platform), state)
-        # A device whose sessions cannot be read could not end the denied ones either.
-        self.target.run(self._stateful(plan.changed), _list_sessions)
+        check_tracking(self.target, self._platforms(plan.changed))
 
     # ---- forwards -------------------------------------------------------------------------
 
@@ -193,8 +190,7 @@ class _Pusher:
         for device, state in self.target.read(timed).items():
             if not self._equals(device, state):
                 raise DeviceError(f"{device} went back by itself: its timer ran out before the change was confirmed")
-        self._end_sessions(new)
-        self._note_connections(new)
+        self.outcome.ended_sessions += end_denied(self.target, self._platforms(new), new)
         for device in new:
             self.journal.write(device, Step.VERIFIED)
 
@@ -298,30 +294,8 @@ class _Pusher:
         earlier = self.journal.startup_before(change.device)
         return any(earlier.get(path) != text for path, text in platform.startup(self._before(change)).items())
 
-    def _end_sessions(self, states: Mapping[str, FilterState]) -> None:
-        """End what is tracked but denied now; stateless devices track nothing."""
-
-        def end(task: Task) -> Result:
-            device = str(task.host.name)
-            found = read_sessions(_list_sessions(task).result)
-            denied = [packet for packet in found if self.target.stale(device, packet, states[device])]
-            return clear_sessions(task, [end_command(packet) for packet in denied])
-
-        self.outcome.ended_sessions += sum(self.target.run(self._stateful(states), end).values())
-
-    def _note_connections(self, devices: Iterable[str]) -> None:
-        """Say where known connections live on: a firewall with a command line only is not asked about its own."""
-        for device in devices:
-            node = self.target.site.topology.node(device)
-            if node.stateful and get(self.plan.change(device).platform).transport == "cli":
-                self.outcome.notes.append(
-                    f"{device}: connections that it knows already live on, denied ones too; end them there (clear conn)"
-                )
-
-    def _stateful(self, devices: Iterable[str]) -> list[str]:
-        """Devices that track sessions and can be asked about them over an exec channel."""
-        exec_only = [one for one in devices if get(self.plan.change(one).platform).transport == "exec"]
-        return [device for device in exec_only if self.target.site.topology.node(device).stateful]
+    def _platforms(self, devices: Iterable[str]) -> dict[str, str]:
+        return {device: self.plan.change(device).platform for device in devices}
 
     # ---- backwards ------------------------------------------------------------------------
 
@@ -392,9 +366,3 @@ class _Pusher:
         platform = get(change.platform)
         where = context(self.target.site, self.target.finder, change.device)
         return platform.parse_config(path.read_text(encoding="utf-8"), str(path), where, platform.empty(where))
-
-
-def _list_sessions(task: Task) -> Result:
-    from nornir.core.task import Result
-
-    return Result(host=task.host, result=run_command(task, LIST_COMMAND))

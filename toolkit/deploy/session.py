@@ -210,8 +210,8 @@ def save_startup(task: Task, files: Mapping[str, str | None], lines: str = "", p
     return Result(host=task.host, changed=changed)
 
 
-def clear_sessions(task: Task, commands: Sequence[str]) -> Result:
-    """Nornir task: run the commands that end tracked sessions (see `sessions.end_command`).
+def clear_sessions(task: Task, commands: Sequence[str], platform: str | None = None) -> Result:
+    """Nornir task: run, or type, the commands that end tracked sessions (see `sessions`).
 
     Their number is the result, and `changed` whether there were any.
 
@@ -220,8 +220,14 @@ def clear_sessions(task: Task, commands: Sequence[str]) -> Result:
     """
     from nornir.core.task import Result
 
-    for command in () if task.is_dry_run() else commands:
-        run_command(task, command)
+    if commands and not task.is_dry_run():
+        one = get(platform or str(task.host.platform))
+        if one.transport == "cli":
+            with terminal(task, one) as prompt:
+                prompt.run("\n".join(commands))
+        else:
+            for command in commands:
+                run_command(task, command)
     return Result(host=task.host, result=len(commands), changed=bool(commands) and not task.is_dry_run())
 
 

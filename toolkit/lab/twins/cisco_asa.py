@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from toolkit.lab.twins import routes
+from toolkit.lab.twins import connections, routes
 from toolkit.lab.twins.ace import RejectedError, Words, read_ace
 from toolkit.lab.twins.cisco import CiscoShell, caret
 from toolkit.lab.twins.judge import read_groups
@@ -84,6 +84,8 @@ class AsaShell(CiscoShell):
                 )
             case ["reload"]:
                 return self.ask("Proceed with reload? [confirm] ", self._reload)
+            case ["clear", "conn", *_]:
+                return connections.clear(text, self.device.connections)
         return super().privileged_exec(text)
 
     def _reload(self, _: str) -> str:
@@ -202,6 +204,11 @@ class AsaShell(CiscoShell):
     def display(self, command: str) -> str:  # noqa: PLR0911 - a table of commands
         """Show commands that only an ASA has."""
         match command.split():
+            case ["conn", "count"]:
+                number = len(self.device.connections.listed())
+                return f"{number} in use, {max(number, 1)} most used"
+            case ["conn", "long"]:
+                return connections.long_listing(self.device.running, self.device.connections)
             case ["nameif"]:
                 return routes.asa_names(self.device.running)
             case ["route", address]:

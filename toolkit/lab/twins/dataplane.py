@@ -68,7 +68,10 @@ def compile_rules(running: Tree | Statements, os: str, device: str, ports: Itera
         jumps.append(f'\t\tiifname "{port.cable}" jump in{number}\n')
     # What is no IPv4 is not what these lists are about; a firewall knows its connections.
     guard = "ether type != ip accept" if bridge else "meta nfproto != ipv4 accept"
-    known = "\t\tct state established,related accept\n" if os == "asa" else ""
+    known = ""
+    if os == "asa":  # which takes no TCP packet for the first of a connection but a SYN
+        late = f'log group 7 prefix "{device}:tcp-not-syn" counter drop'
+        known = f"\t\tct state established,related accept\n\t\ttcp flags & (syn | ack | rst | fin) != syn {late}\n"
     forward = f"\tchain forward {{\n\t\ttype filter hook forward priority 0; policy accept;\n\t\t{guard}\n{known}"
     table = f"table {family} {TABLE}"
     return f"{table} {{\n}}\ndelete {table}\n{table} {{\n{''.join(chains)}{forward}{''.join(jumps)}\t}}\n}}\n"

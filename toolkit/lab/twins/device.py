@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from toolkit.lab.twins.connections import Connections
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -82,6 +84,7 @@ class Device:
     before_timer: Any = None
     on_change: Callable[[], None] | None = None
     on_save: Callable[[str], None] | None = None
+    connections: Connections = field(default_factory=Connections)
 
     def __post_init__(self) -> None:
         if self.startup is None:

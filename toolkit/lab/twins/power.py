@@ -49,6 +49,7 @@ class TwinDevice:
             "names": node.names,
             "bridge": bool(node.bridges),
             "nft": program("nft"),
+            "conntrack": program("conntrack"),
         }
         (folder / "orders.json").write_text(json.dumps(orders), encoding="utf-8")
 

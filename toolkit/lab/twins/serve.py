@@ -16,6 +16,7 @@ from typing import Any
 from toolkit.lab.twins import make_twin
 from toolkit.lab.twins.ace import RejectedError
 from toolkit.lab.twins.boot import SHORT
+from toolkit.lab.twins.connections import KernelConnections
 from toolkit.lab.twins.dataplane import Port, compile_rules
 from toolkit.lab.twins.device import Device, Login
 from toolkit.lab.twins.server import TwinServer
@@ -60,6 +61,7 @@ def main() -> int:
     startup = Path(orders["startup"])
     login = Login(user=orders["user"], keys=(Path(orders["keys"]).read_text(encoding="ascii"),))
     device = make_twin(orders["name"], orders["system"], startup.read_text(encoding="utf-8"), login)
+    device.connections = KernelConnections(program=orders["conntrack"])
     filtering = Filtering(device, orders)
     device.report_to(on_change=filtering.refresh, on_save=lambda text: _keep(startup, text))
     filtering.refresh()
