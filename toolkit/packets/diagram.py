@@ -22,9 +22,10 @@ from contextlib import contextmanager
 from enum import Enum
 from itertools import groupby
 from math import inf, prod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from toolkit.errors import BudgetError
+from toolkit.packets.sweep import pieces, pieces_alike, spliced, stretches, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +38,9 @@ Items = tuple[int, ...]  # first match wins; an item is (suffix number * 2 + 1 f
 
 NONE: Final = 0
 ALL: Final = 1
+CROWDED: Final = 8  # pieces in which an item lies on average, from which on a list is worth a pass of its own
+PATCHED: Final = 4  # a node is changed rather than built where fewer than one item in so many came or went
+CHEAP: Final = 8  # items that are passed over for the price of one that is placed
 WHOLE: Final = 3  # index of the last field of a suffix
 
 
@@ -46,6 +50,14 @@ class Operation(Enum):
     AND = "and"
     OR = "or"
     MINUS = "minus"
+
+
+class Edges(NamedTuple):
+    """Where a cut happens: ends of the pieces (exclusive), for each item the numbers of its pieces, how many in all."""
+
+    stops: list[int]
+    spans: list[Interval]
+    places: int
 
 
 class Diagram:
@@ -64,6 +76,7 @@ class Diagram:
         self._built: list[dict[Items, int]] = [{} for _ in range(self.depth + 1)]
         self._built_as_given: list[dict[Items, int]] = [{} for _ in range(self.depth + 1)]
         self._combined: dict[Operation, dict[tuple[int, int], int]] = {operation: {} for operation in Operation}
+        self.crowded, self.patched = CROWDED, PATCHED  # tests lower them
         self._steps = 0
         self._limit = inf
 
@@ -125,8 +138,62 @@ class Diagram:
         if self.suffixes[level][items[0] >> 1][WHOLE]:
             return items[0] & 1
         rest = [self.suffixes[level][item >> 1][2] << 1 | item & 1 for item in items]
-        lasts, pieces = self.cut(level, items, rest)
-        return self._node(level, lasts, [self.build(level + 1, tuple(piece)) if piece else NONE for piece in pieces])
+        if self._several[level]:
+            lasts, found = self._cut_alike(level, items, rest)
+        else:
+            edges = self._edges(level, items)
+            if edges.places > self.crowded * len(items) and level < self.depth - 1:
+                return self._build_crowded(level, items, rest)
+            lasts, found = self._place(edges, rest)
+        return self._node(level, lasts, [self.build(level + 1, tuple(piece)) if piece else NONE for piece in found])
+
+    def _build_crowded(self, level: int, items: Items, rest: list[int]) -> int:
+        """As `_build`, where items lie in many pieces: a piece's node is the one before it, changed where items do."""
+        following = [self.intervals(level + 1, item >> 1) for item in rest]
+        known = self._built_as_given[level + 1]
+        lasts: list[int] = []
+        children = [NONE]  # of what lies before the first turn
+        for turn in turns(self.intervals(level, item >> 1) for item in items):
+            lasts.append(turn.value - 1)
+            piece = tuple([rest[one] for one in turn.active])
+            node = known.get(piece) if piece else NONE
+            if node is None and len(turn.active) < self.patched * len(turn.changed):
+                node = self.build(level + 1, piece)
+            elif node is None:
+                node = children[-1]
+                for stretch in stretches(turn.changed, following):
+                    node = self._patched(level + 1, node, stretch, turn.active, following, rest)
+                known[piece] = node
+            children.append(node)
+        top = self.maxima[level]
+        if lasts[-1] == top:
+            children.pop()
+        else:
+            lasts.append(top)
+        if lasts[0] < 0:
+            del lasts[0], children[0]
+        return self._node(level, lasts, children)
+
+    def _patched(
+        self,
+        level: int,
+        node: int,
+        stretch: Interval,
+        active: Sequence[int],
+        intervals: Sequence[Sequence[Interval]],
+        rest: Sequence[int],
+    ) -> int:
+        """A node with another content in one stretch: what the active items say there."""
+        suffixes = self.suffixes[level]
+        ends, found = pieces(active, intervals, stretch)
+        self.spend(len(active) // CHEAP + sum(map(len, found)))
+        inside = [
+            self.build(level + 1, tuple([suffixes[rest[one] >> 1][2] << 1 | rest[one] & 1 for one in piece]))
+            if piece
+            else NONE
+            for piece in found
+        ]
+        return self._node(level, *spliced(*self._split(level, node), stretch, ends, inside))
 
     def _shorten(self, level: int, items: Iterable[int]) -> Items:
         """The same meaning in fewer words, so that more lists meet in the memo.
@@ -160,45 +227,31 @@ class Diagram:
         """
         if self._several[level]:
             return self._cut_alike(level, items, labels)
+        return self._place(self._edges(level, items), labels)
+
+    def _edges(self, level: int, items: Sequence[int]) -> Edges:
         suffixes = self.suffixes[level]
-        end = self.maxima[level] + 1
         spans = [(suffixes[item >> 1][0], suffixes[item >> 1][1] + 1) for item in items]
-        stops = sorted({end, *(low for low, _ in spans), *(stop for _, stop in spans)} - {0})
+        stops = sorted({self.maxima[level] + 1, *[low for low, _ in spans], *[stop for _, stop in spans]} - {0})
         index = {stop: number + 1 for number, stop in enumerate(stops)}
         index[0] = 0
-        pieces: list[list[int]] = [[] for _ in stops]
-        for (low, stop), label in zip(spans, labels, strict=True):
-            for piece in pieces[index[low] : index[stop]]:
+        places = [(index[low], index[stop]) for low, stop in spans]
+        return Edges(stops, places, sum([stop - first for first, stop in places]))
+
+    def _place(self, edges: Edges, labels: Iterable[int]) -> tuple[list[int], list[list[int]]]:
+        self.spend(edges.places)
+        found: list[list[int]] = [[] for _ in edges.stops]
+        for (first, stop), label in zip(edges.spans, labels, strict=True):
+            for piece in found[first:stop]:
                 piece.append(label)
-        self.spend(sum(map(len, pieces)))
-        return [stop - 1 for stop in stops], pieces
+        return [stop - 1 for stop in edges.stops], found
 
     def _cut_alike(self, level: int, items: Sequence[int], labels: Sequence[int]) -> tuple[list[int], list[list[int]]]:
         """As `cut`, where items have several intervals: those with the same ones are placed together."""
-        suffixes, several = self.suffixes[level], self._several[level]
-        alike: dict[tuple[Interval, ...], list[int]] = {}
-        for position, item in enumerate(items):
-            number = item >> 1
-            intervals = several.get(number) or (suffixes[number][:2],)
-            alike.setdefault(intervals, []).append(position)
-        edges = {one for intervals in alike for low, high in intervals for one in (low, high + 1)}
-        stops = sorted({self.maxima[level] + 1, *edges} - {0})
-        index = {0: 0, **{stop: number + 1 for number, stop in enumerate(stops)}}
-        over: list[list[int]] = [[] for _ in stops]
-        for group, intervals in enumerate(alike):
-            for low, high in intervals:
-                for one in over[index[low] : index[high + 1]]:
-                    one.append(group)
-        positions = list(alike.values())
-        known: dict[tuple[int, ...], list[int]] = {}
-        pieces = []
-        for groups in map(tuple, over):
-            if groups not in known:
-                found = sorted(position for group in groups for position in positions[group])
-                known[groups] = [labels[position] for position in found]
-            pieces.append(known[groups])
-        self.spend(sum(map(len, pieces)))
-        return [stop - 1 for stop in stops], pieces
+        intervals = [self.intervals(level, item >> 1) for item in items]
+        lasts, found = pieces_alike(intervals, labels, self.maxima[level])
+        self.spend(sum(map(len, found)))
+        return lasts, found
 
     def _node(self, level: int, lasts: Sequence[int], children: Sequence[int]) -> int:
         kept = [number for number in range(len(children) - 1) if children[number] != children[number + 1]]

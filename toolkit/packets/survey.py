@@ -11,14 +11,13 @@ and at each of them only those sources again for which an entry came or went. Wh
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, Final
 
-from toolkit.addresses import joined
-from toolkit.packets.diagram import WHOLE
+from toolkit.packets.diagram import CHEAP, WHOLE
+from toolkit.packets.sweep import pieces, stretches, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from toolkit.packets.box import Interval
     from toolkit.packets.diagram import Diagram, Items
@@ -27,7 +26,6 @@ Seen = tuple[tuple[int, ...], tuple[int, ...]]  # positions reached, positions t
 
 DST: Final = 1  # the first level of addresses; the one behind it holds the other address
 TWICE: Final = 2
-FEW: Final = 8  # stretches of sources that are looked at one by one; where there are more, all between them is
 
 
 class Survey:
@@ -92,77 +90,43 @@ class Survey:
 
 
 class _Plane:
-    """A list over both addresses: one pass over the destinations, which keeps in mind what it has seen of the sources.
-
-    Between two destinations where nothing begins or ends, all packets meet the same entries. Where something does, the
-    sources of those entries are the only ones at which the entries met are others than before.
-    """
+    """A list over both addresses: one pass over the destinations that keeps in mind what it has seen of the sources."""
 
     def __init__(self, survey: Survey, items: Items) -> None:
         self.survey = survey
         diagram = survey.diagram
-        self.sources: list[tuple[Interval, ...]] = []  # of each item
-        self.rest: list[int] = []  # each item without its addresses
-        self.toggled: dict[int, list[int]] = {}  # destination -> items that begin or end there
-        for position, item in enumerate(items):
-            following = diagram.suffixes[DST][item >> 1][2]
-            self.sources.append(diagram.intervals(DST + 1, following))
-            self.rest.append(diagram.suffixes[DST + 1][following][2] << 1 | item & 1)
-            for low, high in diagram.intervals(DST, item >> 1):
-                self.toggled.setdefault(low, []).append(position)
-                self.toggled.setdefault(high + 1, []).append(position)
+        following = [diagram.suffixes[DST][item >> 1][2] for item in items]
+        self.destinations = [diagram.intervals(DST, item >> 1) for item in items]
+        self.sources = [diagram.intervals(DST + 1, number) for number in following]
+        # Each item without its addresses.
+        self.rest = [
+            diagram.suffixes[DST + 1][number][2] << 1 | item & 1 for number, item in zip(following, items, strict=True)
+        ]
         self.reached: set[int] = set()
         self.matter: set[int] = set()
-        # Lists of entries that were looked at: at one destination with all sources, and at one source and destination.
+        # Lists of entries that were looked at: those of a destination at all sources, and those of a source there.
         self.lists: set[tuple[int, ...]] = set()
         self.cells: set[tuple[int, ...]] = set()
 
     def seen(self) -> Seen:
         """The answer for the whole list."""
-        active: list[int] = []
-        there = bytearray(len(self.rest))
-        for destination in sorted(self.toggled):
-            changed = self.toggled[destination]
-            for one in changed:
-                there[one] ^= 1
-                if there[one]:
-                    insort(active, one)
-                else:
-                    del active[bisect_left(active, one)]
-            state = tuple(active)
+        for turn in turns(self.destinations):
+            state = tuple(turn.active)
             if state in self.lists:
                 continue  # sets of addresses come and go in turn
             self.lists.add(state)
-            spans = list(joined(span for one in changed for span in self.sources[one]))
-            if len(spans) > FEW:
-                spans = [(spans[0][0], spans[-1][1])]
-            for low, high in spans:
-                self._look(active, low, high)
+            for stretch in stretches(turn.changed, self.sources):
+                self._look(turn.active, stretch)
         return tuple(sorted(self.reached)), tuple(sorted(self.matter))
 
-    def _look(self, active: Sequence[int], low: int, high: int) -> None:
-        """Survey every list of entries that sources of an interval meet."""
-        for cell in self._cells(active, low, high):
-            if cell in self.cells or self.matter.issuperset(cell):
+    def _look(self, active: Sequence[int], stretch: Interval) -> None:
+        """Survey every list of entries that sources of a stretch meet."""
+        _, found = pieces(active, self.sources, stretch)
+        self.survey.diagram.spend(len(active) // CHEAP + sum(map(len, found)))
+        for cell in map(tuple, found):
+            if not cell or cell in self.cells or self.matter.issuperset(cell):
                 continue
             self.cells.add(cell)
             first, noticed = self.survey.of(DST + 2, tuple([self.rest[one] for one in cell]))
             self.reached.update([cell[one] for one in first])
             self.matter.update([cell[one] for one in noticed])
-
-    def _cells(self, active: Sequence[int], low: int, high: int) -> Iterator[tuple[int, ...]]:
-        spans = []
-        for one in active:
-            for first, last in self.sources[one]:
-                if first <= high and last >= low:
-                    spans.append((max(first, low), min(last, high) + 1, one))
-        self.survey.diagram.spend(len(active) // 8 + len(spans))
-        starts = sorted({low, *(first for first, _, _ in spans), *(stop for _, stop, _ in spans)} - {high + 1})
-        index = {start: number for number, start in enumerate(starts)}
-        index[high + 1] = len(starts)
-        cells: list[list[int]] = [[] for _ in starts]
-        for first, stop, one in spans:
-            for cell in cells[index[first] : index[stop]]:
-                cell.append(one)
-        self.survey.diagram.spend(sum(map(len, cells)))
-        return (tuple(cell) for cell in cells if cell)
