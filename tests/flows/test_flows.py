@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from toolkit.flows import build
@@ -79,3 +81,12 @@ def test_a_bidirectional_requirement_is_asked_for_from_both_ends(spoiled):
     flows = {(f.source.name, f.destination.name, str(f.service)) for f in build(load_site(folder)).flows}
     assert {("node1", "dns1", "udp/123"), ("dns1", "node1", "udp/123")} <= flows
     assert ("dns1", "node1", "udp/53") not in flows
+
+
+def test_a_balancer_serves_from_where_the_page_sends_it():
+    """Port 8500 goes through the balancer to the servers, so no agent gets it although agents are nodes too."""
+    site = load_site(Path(__file__).parents[1] / "sites" / "another-page")
+    flows = {
+        (flow.source.name, flow.destination.name) for flow in build(site).flows if flow.service.ports.first == 8500
+    }
+    assert flows == {("pc", "lb"), ("lb", "s1"), ("lb", "s2")}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from toolkit.errors import SiteError
 from toolkit.flows.model import ANY_ROLE, DSR, LOAD_BALANCER, SNAT, TRANSPARENT, Bundle, Endpoint, Flow, RoleFlow
 from toolkit.net import ANYWHERE, WITH_PORTS
+from toolkit.spec.condition import holds
+from toolkit.spec.model import Constraint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -198,7 +200,22 @@ def _host_prefixes(site: Site, role: str, host: str, as_source: bool, check: boo
 
 
 def pool_of(site: Site, service: Service) -> str:
-    """The role behind the balancer for a service."""
+    """The role behind the balancer for a service: who a requirement sends it to, else the vendor's usual one."""
+    usual = _usual_pool(site, service)
+    stated = [
+        role
+        for _, one in site.requirements()
+        if LOAD_BALANCER in one.effective_sources
+        and Constraint.HEALTH_CHECK not in one.constraints  # a check says who is alive, not who serves
+        and holds(one.condition, site.settings)
+        and one.service(dict(site.file.ports)) == service
+        for role in one.effective_destinations
+        if role != LOAD_BALANCER and role in site.file.bindings
+    ]
+    return usual if not stated or usual in stated else stated[0]
+
+
+def _usual_pool(site: Site, service: Service) -> str:
     if service.ports.first == REGISTRY_PORT:
         return "temporary_registry"
     return "server" if service.ports.first in SERVER_PORTS and "server" in site.file.bindings else "node"

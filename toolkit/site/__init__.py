@@ -21,6 +21,8 @@ from toolkit.site.checks import (
     check_load_balancers,
     check_redundancy,
     check_requirements,
+    check_settings,
+    known_settings,
     node_firewall_message,
 )
 from toolkit.site.model import (
@@ -72,6 +74,7 @@ def load_site(folder: Path) -> Site:
     specs = _read_specs(folder, file, document)
     site = Site(folder, file, document, topology, specs)
     check_bindings(site)
+    check_settings(site)
     check_requirements(site)
     check_load_balancers(site)
     check_devices(site)
@@ -89,9 +92,10 @@ def with_settings(site: Site, settings: Mapping[str, object]) -> Site:
     """
     if not settings:
         return site
-    unknown = sorted(set(settings) - set(Settings.model_fields))
+    known = known_settings(site)
+    unknown = sorted(set(settings) - set(known))
     if unknown:
-        raise SiteError(f"unknown setting {unknown[0]!r} (settings: {', '.join(sorted(Settings.model_fields))})")
+        raise SiteError(f"unknown setting {unknown[0]!r} (settings: {', '.join(known)})")
     try:
         changed = Settings.model_validate({**site.settings, **settings})
     except ValidationError as caught:

@@ -5,12 +5,13 @@ Each check raises a `SiteError` with the place of the first mistake, and the val
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from toolkit.errors import Place, SiteError
 from toolkit.net import PortRange
 from toolkit.redundancy import RedundancyData, RedundancyMode
-from toolkit.site.model import Binding, Enforcement, Site
+from toolkit.site.model import Binding, Enforcement, Settings, Site
 from toolkit.spec.condition import names
 from toolkit.spec.model import BASELINE_TOPICS
 from toolkit.spec.roles import EXCLUSIVE, IMPLIES, ROLES
@@ -80,6 +81,25 @@ def node_firewall_message(site: Site, host: str, role: str) -> str:
     )
 
 
+def known_settings(site: Site) -> list[str]:
+    """Names that `settings` may have: those with a meaning of their own, and those that conditions ask for."""
+    asked = {name for _, one in site.requirements() if one.condition for name in names(one.condition)}
+    return sorted({*Settings.model_fields, *asked})
+
+
+def check_settings(site: Site) -> None:
+    """A setting that nothing asks for is a mistake, perhaps in its spelling."""
+    known = known_settings(site)
+    for name in site.settings:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise SiteError(
+                f"unknown key {name!r}{hint} (valid keys: {', '.join(known)})",
+                place=site.document.place("settings", name),
+            )
+
+
 def check_requirements(site: Site) -> None:
     """Conditions ask for settings that exist, and no port is one that a vendor forbids."""
     settings = site.settings
@@ -88,7 +108,9 @@ def check_requirements(site: Site) -> None:
             if name not in settings:
                 raise SiteError(
                     f"requirement {one.id} of {spec.name} has the condition {one.condition!r}, "
-                    f"but {name!r} is no site setting (settings: {', '.join(sorted(settings))})"
+                    f"but {name!r} is no site setting (settings: {', '.join(sorted(settings))}); "
+                    f"if the name is right, answer it under settings, as {name}: true or {name}: false",
+                    place=site.document.place("settings"),
                 )
         forbidden = spec.forbidden_ports.get(one.port_setting or "", ())
         if one.port_setting and forbidden:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from toolkit.errors import SiteError
 from toolkit.files import Document, FileModel
@@ -50,7 +51,10 @@ class LoadBalancer(FileModel):
 
 
 class Settings(FileModel):
-    """Facts of the site that conditions ask for."""
+    """Facts of the site that conditions ask for: those with a meaning of their own, and what its specs name besides."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, bool | int | str]
 
     offline: bool = False
     external_registry: bool = True
@@ -72,7 +76,7 @@ class DeploySettings(FileModel):
 class LabSettings(FileModel):
     """How the site is rehearsed: seeded ports outside the scope are added to the matrix."""
 
-    management: Prefix
+    management: Prefix = IPv4Network("172.31.250.0/24")
     seed: int = 9
     extra_ports: tuple[str, ...] = ()  # "tcp/25", "udp/53": existing services that must keep their verdict
     random_ports: Annotated[int, Field(ge=0, le=50)] = 4
@@ -105,7 +109,7 @@ class SiteFile(FileModel):
     redundancy: tuple[RedundancyData, ...] = ()
     links: tuple[tuple[LinkEnd, LinkEnd], ...]
     deploy: DeploySettings = DeploySettings()
-    lab: LabSettings
+    lab: LabSettings = LabSettings()
 
 
 @dataclass(frozen=True, slots=True)
