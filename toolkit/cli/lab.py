@@ -196,6 +196,7 @@ def _rehearse(
         "services": {one.name: {"healthy": one.healthy, "detail": one.detail} for one in services},
         "certificate": certificate,
         **({"twins": rehearsal.twins} if rehearsal.twins else {}),
+        **({"monitored": rehearsal.monitored(matrix)} if rehearsal.monitors else {}),
         "cells": wrong_cells(matrix),
     }
 
@@ -225,6 +226,11 @@ def print_outcome(outcome: dict[str, Any], cells: list[dict[str, str]]) -> None:
         print(f"  {cell['cell']}: {cell['wrong']} ({cell['detail']}; {cell['evidence']})")
     if len(cells) > SHOWN:
         print(f"  and {len(cells) - SHOWN} more, in runs/{outcome['run']}/matrix.csv")
+    if "monitored" in outcome:
+        print(
+            f"enforcement: monitor permits {outcome['monitored']} of these, which nothing asks for; "
+            "enforcement: enforce in site.yaml would deny them"
+        )
     for name, one in outcome["services"].items():
         print(f"{name}: {'healthy' if one['healthy'] else 'NOT HEALTHY'}, {one['detail']}")
     if outcome.get("twins"):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.deploy.session import read_routes
 from toolkit.errors import DeployError
+from toolkit.platforms import get, names
 from toolkit.platforms.base import NextHop, RouteQuery
 
 if TYPE_CHECKING:
@@ -54,13 +55,25 @@ def check_routes(target: Target) -> None:
     """
     declared = declared_hops(target.finder)
     answers = target.run(declared, read_routes, queries={device: tuple(one) for device, one in declared.items()})
-    wrong = list(_mismatches(declared, answers))
+    shown = {device: _as_shown(target.finder, device, one) for device, one in declared.items()}
+    wrong = list(_mismatches(shown, answers))
     if wrong:
         more = f" (and {len(wrong) - MAX_SHOWN} more)" if len(wrong) > MAX_SHOWN else ""
         raise DeployError(
             "routes differ from the inventory, so the rules would stand in the wrong places: "
             f"{'; '.join(wrong[:MAX_SHOWN])}{more}; correct the routes in hosts.yaml, or on the device"
         )
+
+
+def _as_shown(
+    finder: PathFinder, device: str, hops: Mapping[RouteQuery, frozenset[NextHop]]
+) -> dict[RouteQuery, frozenset[NextHop]]:
+    """Declared hops with interfaces named as the device names them."""
+    platform = finder.topology.nodes[device].platform
+    spelled = get(platform).spelled_out if platform in names() else str
+    return {
+        query: frozenset(NextHop(spelled(hop.interface), hop.via) for hop in wanted) for query, wanted in hops.items()
+    }
 
 
 def _mismatches(

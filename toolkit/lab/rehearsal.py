@@ -20,12 +20,14 @@ from toolkit.lab.expectations import read_expectations
 from toolkit.lab.failover import Failover
 from toolkit.lab.heartbeat import Beat, Heartbeat
 from toolkit.lab.listeners import Listeners
+from toolkit.lab.management import calls
 from toolkit.lab.matrix import ECHO, Matrix, Measured, Target, build_matrix, judge, measure, parse_service, pick
 from toolkit.lab.ready import wait_healthy
 from toolkit.lab.services import Services, ServiceStatus
 from toolkit.lab.topology_file import SERVICE_OF_ROLE, write
 from toolkit.net import ICMP, PROTOCOL_NUMBERS, TCP, UDP, IcmpKind, Packet, Verdict
 from toolkit.policy import handed_to
+from toolkit.site import Enforcement
 from toolkit.spec.model import Reply
 from toolkit.topology import Ownership
 from toolkit.verify.live import Planned, make_target, plan_change
@@ -108,7 +110,7 @@ class Rehearsal:
     @property
     def connection(self) -> Connection:
         """How to log in to the lab's devices."""
-        return Connection(self.lab.user, self.lab.key_file, self.lab.known_hosts)
+        return Connection(self.lab.user, self.lab.key_file, self.lab.known_hosts, addresses=calls(self.lab.plan))
 
     # ---- changing -------------------------------------------------------------------------
 
@@ -311,14 +313,31 @@ class Rehearsal:
     def _intent(self, probe: Probe, before: Judge) -> Verdict:
         """What is asked for passes; the rest in scope is denied; what is not ours stays as it was.
 
-        Where every filter on the way is somebody's that we only add to, what it lets through today stays let through.
+        Where every filter on the way is somebody's that we only add to, what it lets through today stays let through;
+        and so it does while the site only monitors.
         """
         packet = packet_of(probe)
         if self._asked(probe):
             return Verdict.PERMITTED
+        if self.monitors:
+            return before(probe)
         if packet in self._scope and self._owned(probe.source, probe.destination):
             return Verdict.DENIED
         return before(probe)
+
+    @property
+    def monitors(self) -> bool:
+        """Whether the site permits and counts what nothing asks for, and denies none of it yet."""
+        return self.work.site.file.enforcement is Enforcement.MONITOR
+
+    def monitored(self, matrix: Matrix) -> int:
+        """Cells that pass although nothing asks for them, as far as they are in scope: `enforce` would deny them."""
+        ours = {
+            (one.source, one.destination, one.protocol, one.port): packet_of(one) in self._scope
+            for one in self.probes()
+        }
+        passing = (cell for cell in matrix.cells if cell.live == Verdict.PERMITTED and not cell.requirements)
+        return sum(ours[cell.source, cell.destination, cell.protocol, cell.port] for cell in passing)
 
     def _owned(self, source: str, destination: str) -> bool:
         """Whether each way between two hosts crosses a device whose filter is ours as a whole, or no device at all."""

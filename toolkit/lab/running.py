@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from toolkit.errors import LabError
 from toolkit.lab.backends import DEFAULT, load_backend
+from toolkit.lab.management import as_text
 from toolkit.lab.namespaces import USER
 from toolkit.lab.rehearsal import Rehearsal
 
@@ -34,13 +35,17 @@ STOP_TIMEOUT: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A lab that is up; `pid` is its first process, `state` its own folder as that process sees it."""
+    """A lab that is up; `pid` is its first process, `state` its own folder as that process sees it.
+
+    `addresses` is where the push calls its devices, as TOOLKIT_ADDRESSES holds it.
+    """
 
     name: str
     pid: int
     record: Path
     backend: str
     state: Path
+    addresses: str
 
 
 def find(runs: Path, name: str) -> Running | None:
@@ -51,7 +56,7 @@ def find(runs: Path, name: str) -> Running | None:
     except (FileNotFoundError, ValueError):
         return None
     if Path(f"/proc/{body['pid']}/ns/net").exists():
-        return Running(name, body["pid"], record, body["backend"], Path(body["state"]))
+        return Running(name, body["pid"], record, body["backend"], Path(body["state"]), body["addresses"])
     record.unlink(missing_ok=True)
     return None
 
@@ -146,7 +151,8 @@ def _serve(
         while not pid_file.exists():
             time.sleep(0.01)
         first = int(pid_file.read_text(encoding="utf-8"))
-        _write(record, json.dumps({"pid": first, "site": str(work.folder), "backend": backend, "state": str(state)}))
+        body = {"pid": first, "site": str(work.folder), "backend": backend, "state": str(state)}
+        _write(record, json.dumps({**body, "addresses": as_text(rehearsal.connection.addresses)}))
         pid_file.unlink()
         while True:
             connection, _ = control.accept()
@@ -213,6 +219,7 @@ def execute(running: Running, argv: Sequence[str]) -> int:
             "TOOLKIT_USER": USER,
             "TOOLKIT_KEY_FILE": str(running.state / "id_ed25519"),
             "TOOLKIT_KNOWN_HOSTS": str(running.state / "known_hosts"),
+            "TOOLKIT_ADDRESSES": running.addresses,
         }
         try:
             os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - the user's own command, as it was given

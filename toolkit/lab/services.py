@@ -194,6 +194,8 @@ class Services:
 
     def _etcd(self, leaders: Mapping[str, str]) -> ServiceStatus:
         members = self.plan.with_service("etcd")
+        if not members:
+            return ServiceStatus("etcd", healthy=True, detail="the site has none")
         healthy = len(leaders) == len(members) and len(set(leaders.values())) <= 1
         return ServiceStatus("etcd", healthy, f"{len(leaders)} of {len(members)} members know a leader")
 

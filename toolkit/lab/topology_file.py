@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from toolkit.errors import LabError
 from toolkit.flows import DSR, LOAD_BALANCER, SNAT, build, endpoints
 from toolkit.kinds import LINUX
+from toolkit.lab.management import management_addresses
 from toolkit.net import TCP
 from toolkit.platforms import get
+from toolkit.spec.condition import holds
 from toolkit.topology import Kind
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ SYSCTLS = {
 FORWARD = "net.ipv4.ip_forward"
 LISTENS = "ss -Hltn 'sport = :{port}' | grep -q ."
 HEALTH = {"interval": 10, "timeout": 5, "retries": 3, "start-period": 30}
+ETCD_PEER = 2380
 FIXED_PORTS = {"server": (2379, 2380), "node": (22,)}
 
 
@@ -54,13 +57,9 @@ def clab_topology(site: Site) -> dict[str, Any]:
     """The topology file of a site, as a document.
 
     Raises:
-        LabError: a device has the address that the lab itself needs in the management network.
+        LabError: the management network of the lab has no room for the devices.
     """
-    plan = site.file.lab
-    gateway = plan.management.network_address + 1
-    for device in site.topology.devices:
-        if device.management == str(gateway):
-            raise LabError(f"{device.name} cannot have {gateway}: it is the lab's own address in {plan.management}")
+    management = management_addresses(site)
     balanced = {str(port): list(pool) for port, pool in _balanced(site).items()}
     topology: dict[str, Any] = {
         "defaults": {
@@ -72,7 +71,10 @@ def clab_topology(site: Site) -> dict[str, Any]:
             "dns": {"servers": ["127.0.0.1"], "options": ["timeout:1", "attempts:1"]},
         },
         "kinds": {LINUX: {"sysctls": dict(SYSCTLS)}},
-        "nodes": {node.name: _node(site, node, _health(site, node, balanced)) for node in site.topology.nodes.values()},
+        "nodes": {
+            node.name: _node(site, node, _health(site, node, balanced), management.get(node.name))
+            for node in site.topology.nodes.values()
+        },
         "links": [{"endpoints": [cable_end(site, a), cable_end(site, b)], "mtu": MTU} for a, b in site.topology.links],
     }
     topology["defaults"]["labels"] = {
@@ -89,7 +91,7 @@ def clab_topology(site: Site) -> dict[str, Any]:
         "prefix": "__lab-name",
         "mgmt": {
             "network": f"toolkit-{site.name}",
-            "ipv4-subnet": str(plan.management),
+            "ipv4-subnet": str(site.file.lab.management),
             "external-access": False,
             "driver-opts": {"com.docker.network.bridge.enable_icc": "false"},
         },
@@ -103,12 +105,21 @@ def _mode(site: Site, balancer: LoadBalancer) -> list[str]:
     return [balancer.mode, *dict.fromkeys(str(prefix) for end in ends for prefix in end.prefixes)]
 
 
+def _served(site: Site, node: Node) -> list[str]:
+    """Roles of a node for which a real service runs. Without a requirement of its peer port nobody runs etcd."""
+    clustered = any(
+        one.protocol == "tcp"
+        and {"server", "node"} & set(one.effective_destinations)
+        and ETCD_PEER in one.service(dict(site.file.ports)).ports
+        for _, one in site.requirements()
+        if holds(one.condition, site.settings)
+    )
+    return [role for role in site.roles_of(node.name) if role in SERVICE_OF_ROLE and (role != "server" or clustered)]
+
+
 def _health(site: Site, node: Node, balanced: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The health check of a node: all that it serves is listened on. A device lets people in after it has booted."""
-    roles = site.roles_of(node.name)
-    ports = (
-        [22] if node.is_device else [port for role in roles if role in SERVICE_OF_ROLE for port in _ports(site, role)]
-    )
+    ports = [22] if node.is_device else [port for role in _served(site, node) for port in _ports(site, role)]
     balancer = site.file.load_balancers.get(node.name)
     if balancer is not None:
         ports = [] if balancer.mode == DSR else [int(port) for port in balanced]
@@ -118,18 +129,18 @@ def _health(site: Site, node: Node, balanced: Mapping[str, Sequence[str]]) -> di
     return {"healthcheck": {"test": ["CMD-SHELL", test], **HEALTH}}
 
 
-def _node(site: Site, node: Node, health: dict[str, Any]) -> dict[str, Any]:
+def _node(site: Site, node: Node, health: dict[str, Any], management: str | None) -> dict[str, Any]:
     roles = site.roles_of(node.name)
-    services = [SERVICE_OF_ROLE[role] for role in roles if role in SERVICE_OF_ROLE]
+    served = _served(site, node)
     cable = cables(node)
     labels = {
         "toolkit.kind": node.kind.value,
         "toolkit.roles": ",".join(roles),
-        "toolkit.services": ",".join(dict.fromkeys(services)),
+        "toolkit.services": ",".join(dict.fromkeys(SERVICE_OF_ROLE[role] for role in served)),
         "toolkit.ports": ",".join(
             f"{SERVICE_OF_ROLE[role]}={'+'.join(map(str, _ports(site, role)))}"
-            for role in roles
-            if role in SERVICE_OF_ROLE and role != LOAD_BALANCER
+            for role in served
+            if role != LOAD_BALANCER
         ),
         "toolkit.addresses": ",".join(f"{cable[name]}={address}" for name, address in _addresses(site, node)),
         "toolkit.routes": ",".join(f"{route.prefix}={_next_hop(route)}" for route in node.routes),
@@ -147,7 +158,7 @@ def _node(site: Site, node: Node, health: dict[str, Any]) -> dict[str, Any]:
     forward = {FORWARD: "1" if node.kind in (Kind.FIREWALL, Kind.ROUTER) else "0"}
     if not node.is_device:
         return {"image": HOST_IMAGE, "network-mode": "none", "sysctls": forward, **health, "labels": labels}
-    body: dict[str, Any] = {"image": DEVICE_IMAGE, "mgmt-ipv4": node.management}
+    body: dict[str, Any] = {"image": DEVICE_IMAGE, "mgmt-ipv4": management}
     other = site.file.lab.images.get(node.name)
     if other is not None:
         body["image"] = other.image

@@ -215,6 +215,10 @@ class CiscoPlatform:
         """No file: what runs is saved by the device (`ChangeSet.save`)."""
         return {}
 
+    def spelled_out(self, interface: str) -> str:
+        """See `Platform`."""
+        return interface_key(interface)
+
     def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
         """See `Platform`."""
         return self.routes.ask(queries)

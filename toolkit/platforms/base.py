@@ -197,6 +197,9 @@ class Platform(Protocol):
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
         """What to send to a device in the state `running`, and how to undo it."""
 
+    def spelled_out(self, interface: str) -> str:
+        """An interface's name as the device itself shows it, from how an inventory may write it (`Gi0/1`)."""
+
     def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
         """A command that asks a device where it would send packets, and the text for its standard input."""
 

@@ -104,6 +104,10 @@ class CiscoAsa:
         diff = "".join(unified_diff(before, after, *names))
         return ChangeSet(candidate.device, apply, self.restore(now, goal), {}, diff, save="write memory\n")
 
+    def spelled_out(self, interface: str) -> str:
+        """See `Platform`; names are not shortened here."""
+        return interface
+
     def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
         """See `Platform`."""
         return _asa_routes.ask(queries)

@@ -113,6 +113,10 @@ class JuniperJunos:
             confirm=_typed(["commit"]),
         )
 
+    def spelled_out(self, interface: str) -> str:
+        """See `Platform`; names are not shortened here."""
+        return interface
+
     def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
         """See `Platform`."""
         return _junos_routes.ask(queries)

@@ -156,6 +156,10 @@ class LinuxNftables:
             apply = candidate.text.partition("\n")[0] + "\n" + self._script(goal, now)
         return ChangeSet(candidate.device, apply, self.restore(now, goal), self.startup(goal), diff)
 
+    def spelled_out(self, interface: str) -> str:
+        """See `Platform`; names are not shortened here."""
+        return interface
+
     def ask_routes(self, queries: Sequence[RouteQuery]) -> tuple[str, str]:
         """See `Platform`."""
         return _linux_routes.ask(queries)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.deploy import Connection, Target, check_routes, make_plan, open_nornir, save_plan
+from toolkit.errors import InputError
 from toolkit.platforms import get
 from toolkit.platforms.base import ConnState
 from toolkit.render import render
@@ -29,9 +31,30 @@ RUNS = Path("runs")
 
 
 def login() -> Connection:
-    """How to log in, where the environment says so: TOOLKIT_USER, TOOLKIT_KEY_FILE, TOOLKIT_KNOWN_HOSTS."""
+    """How to log in, where the environment says so: TOOLKIT_USER, TOOLKIT_KEY_FILE, TOOLKIT_KNOWN_HOSTS.
+
+    TOOLKIT_ADDRESSES (`leaf1=192.0.2.1:22,leaf2=...`) names where to call devices instead of the inventory's addresses.
+
+    Raises:
+        InputError: TOOLKIT_ADDRESSES is not written like that.
+    """
     key, known = os.environ.get("TOOLKIT_KEY_FILE"), os.environ.get("TOOLKIT_KNOWN_HOSTS")
-    return Connection(os.environ.get("TOOLKIT_USER"), Path(key) if key else None, Path(known) if known else None)
+    return Connection(
+        os.environ.get("TOOLKIT_USER"),
+        Path(key) if key else None,
+        Path(known) if known else None,
+        addresses=_addresses(os.environ.get("TOOLKIT_ADDRESSES", "")),
+    )
+
+
+def _addresses(text: str) -> dict[str, tuple[str, int]]:
+    found: dict[str, tuple[str, int]] = {}
+    for part in filter(None, text.split(",")):
+        shape = re.fullmatch(r"\s*([^=\s]+)=([^=:\s]+):(\d{1,5})\s*", part)
+        if shape is None:
+            raise InputError(f"TOOLKIT_ADDRESSES: {part!r} is not written as device=address:port")
+        found[shape[1]] = shape[2], int(shape[3])
+    return found
 
 
 @dataclass(frozen=True)
