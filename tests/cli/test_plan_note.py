@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from toolkit.cli.plan import plan_row, print_plan
@@ -27,6 +29,13 @@ def test_an_unchanged_device_says_nothing_about_it(platform, capsys):
     print_plan(plan_for(platform, ""), diff=True)
     assert get(platform).capabilities.commit_note not in capsys.readouterr().out
     assert plan_row(plan_for(platform, ""))["devices"][0]["commit"] == ""
+
+
+def test_what_was_chosen_for_a_device_is_said_behind_it(capsys):
+    plan = plan_for("cisco_ios", "line\n")
+    plan = replace(plan, changes=(replace(plan.changes[0], note="without a timer: a reason"),))
+    print_plan(plan, diff=False)
+    assert capsys.readouterr().out.endswith("nobody else has changed anything; here without a timer: a reason\n")
 
 
 def test_what_has_no_timed_commit_says_so():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -29,8 +30,10 @@ from tests.deploy.fleet import (
     sessions_module,
     target_module,
 )
+from tests.deploy.twin_fleet import enter_fleet, make_fleet
 from toolkit import deploy
 from toolkit.paths import PathFinder
+from toolkit.site import DeploySettings
 
 ROOTS_RUN = 'mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec "$@"'
 # An ordinary user's sshd may give a terminal only to groups that it has, and only on terminals of its own.
@@ -119,3 +122,27 @@ def fleet(reference, finder, shared, ssh, tmp_path, monkeypatch):
     table = replace(sessions_module.CONNTRACK, check="cat sessions", listing="cat sessions")
     monkeypatch.setattr(sessions_module, "CONNTRACK", table)
     return Fleet(reference, root, ssh, tmp_path / "runs", monkeypatch, finder, shared)
+
+
+@pytest.fixture
+def stack():
+    with contextlib.ExitStack() as one:
+        yield one
+
+
+@pytest.fixture
+def build(stack, tmp_path, monkeypatch):
+    """A fleet of some twins of an OS, with a target whose sessions end with the test."""
+
+    monkeypatch.delenv("TOOLKIT_ENABLE_PASSWORD", raising=False)
+
+    def make(os, count=1, waves=(), **twin):
+        settings = DeploySettings(max_devices=50, waves=waves)
+        server, key = make_fleet(os, count, tmp_path, monkeypatch, settings, **twin)
+        stack.enter_context(server)
+        fleet = enter_fleet(os, server, key, tmp_path, monkeypatch, settings)
+        target = fleet.target()
+        stack.callback(target.close)
+        return fleet, target
+
+    return make

@@ -30,6 +30,7 @@ apply_module = import_module("toolkit.deploy.apply")
 session_module = import_module("toolkit.deploy.session")
 sessions_module = import_module("toolkit.deploy.sessions")
 target_module = import_module("toolkit.deploy.target")
+timers_module = import_module("toolkit.deploy.timers")
 
 DEVICES = ("leaf1", "leaf2", "fw1", "fw2")
 ADDRESSES = {device: f"127.0.0.{number}" for number, device in enumerate(DEVICES, 11)}

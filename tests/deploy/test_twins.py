@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 import pytest
 
 from tests.deploy.fleet import CrashError, apply_module, keygen
-from tests.deploy.twin_fleet import enter_fleet, make_fleet
 from tests.deploy.twin_platform import NEW, OLD, boot_config, entries_for, list_name
 from toolkit import deploy
 from toolkit.deploy import cli_session
 from toolkit.errors import DeployError, DeviceError, ProofError
-from toolkit.site import DeploySettings
 
 SYSTEMS = ["cisco_ios", "arista_eos", "cisco_nxos", "juniper_junos", "cisco_asa"]
 # Lines of a push to each of them.
 COUNTS = {"cisco_ios": 11, "arista_eos": 11, "cisco_nxos": 12, "juniper_junos": 12, "cisco_asa": 7}
 TIMED = ["cisco_ios", "arista_eos", "juniper_junos"]
-
-
-@pytest.fixture
-def stack():
-    with contextlib.ExitStack() as one:
-        yield one
-
-
-@pytest.fixture
-def build(stack, tmp_path, monkeypatch):
-    """A fleet of some twins of an OS, with a target whose sessions end with the test."""
-
-    monkeypatch.delenv("TOOLKIT_ENABLE_PASSWORD", raising=False)
-
-    def make(os, count=1, waves=(), **twin):
-        settings = DeploySettings(max_devices=50, waves=waves)
-        server, key = make_fleet(os, count, tmp_path, monkeypatch, settings, **twin)
-        stack.enter_context(server)
-        fleet = enter_fleet(os, server, key, tmp_path, monkeypatch, settings)
-        target = fleet.target()
-        stack.callback(target.close)
-        return fleet, target
-
-    return make
 
 
 def failing(fleet, target, plan, kind=DeployError, **options):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.deploy.fleet import CrashError, apply_module, session_module, sessions_module, target_module
+from tests.deploy.fleet import CrashError, apply_module, session_module, sessions_module, target_module, timers_module
 from tests.deploy.twin_fleet import enter_fleet, make_fleet
 from tests.deploy.twin_platform import INTERFACE, NEW, OLD
 from tests.platforms import asa_cases, cisco, junos_cases
@@ -63,7 +63,7 @@ def test_a_real_platforms_push_is_old_or_new_wherever_it_is_cut(os, tmp_path, mo
     with contextlib.ExitStack() as stack:
         stack.enter_context(server)
         fleet = enter_fleet(os, server, key, tmp_path, monkeypatch, settings)
-        for module in (apply_module, session_module, sessions_module, target_module, deploy.inventory):
+        for module in (apply_module, session_module, sessions_module, target_module, timers_module, deploy.inventory):
             monkeypatch.setattr(module, "get", platforms.get)
         for module in (apply_module, target_module):
             monkeypatch.setattr(module, "context", lambda _site, _finder, device: contexts[device])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from tests.deploy.fleet import apply_module, keygen, session_module, sessions_module, target_module
+from tests.deploy.fleet import apply_module, keygen, session_module, sessions_module, target_module, timers_module
 from tests.deploy.twin_platform import BOTH, INTERFACE, NEW, OLD, PLATFORMS, boot_config, entries_for, list_name
 from toolkit import deploy
 from toolkit.lab.twins import Login, judge, make_twin
@@ -63,7 +63,8 @@ class TwinFleet:
         rendered = {d: SimpleNamespace(candidate=one) for d, one in self.candidates.items()}
         platform = self.platform or PLATFORMS[self.os]
         changes = {d: platform.change(self.candidates[d], running[d]) for d in self.devices}
-        plan = deploy.make_plan(self.site, rendered, running, changes)
+        changes, notes = deploy.choose_timers(target, changes)
+        plan = deploy.make_plan(self.site, rendered, running, changes, notes)
         deploy.save_plan(plan, self.runs, running)
         return plan
 
@@ -134,7 +135,7 @@ def enter_fleet(os: str, server: TwinServer, key: Path, folder: Path, monkeypatc
     )
     topology = SimpleNamespace(nodes=nodes, devices=list(nodes.values()), node=nodes.__getitem__)
     site = SimpleNamespace(name="twins", folder=inventory, topology=topology, specs={}, file=file)
-    for module in (apply_module, session_module, sessions_module, target_module):
+    for module in (apply_module, session_module, sessions_module, target_module, timers_module):
         monkeypatch.setattr(module, "get", PLATFORMS.__getitem__)
     for module in (apply_module, target_module):
         monkeypatch.setattr(module, "context", lambda _site, _finder, device: SimpleNamespace(device=device))

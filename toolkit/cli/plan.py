@@ -74,7 +74,10 @@ def commit_note(change: DeviceChange) -> str:
     """What happens on the device between the first line and the confirmed change; empty where nothing is sent."""
     from toolkit.platforms import get
 
-    return "" if change.is_empty else get(change.platform).capabilities.commit_note
+    if change.is_empty:
+        return ""
+    note = get(change.platform).capabilities.commit_note
+    return f"{note}; here {change.note}" if change.note else note
 
 
 def print_plan(plan: Plan, *, diff: bool) -> None:

@@ -26,6 +26,7 @@ from toolkit.deploy.session import (
     save_startup,
 )
 from toolkit.deploy.target import Target
+from toolkit.deploy.timers import choose_timers
 
 __all__ = [
     "Connection",
@@ -40,6 +41,7 @@ __all__ = [
     "certify",
     "check_login",
     "check_routes",
+    "choose_timers",
     "clear_sessions",
     "confirm_change",
     "load_filter",

@@ -22,6 +22,7 @@ from toolkit.deploy.session import (
     startup_differs,
 )
 from toolkit.deploy.sessions import check_tracking, end_denied
+from toolkit.deploy.timers import check_timer
 from toolkit.errors import DeployError, DeviceError, ProofError, ToolkitError
 from toolkit.platforms import get
 from toolkit.render import context
@@ -238,6 +239,7 @@ class _Pusher:
             self._settle(task, change)
         if state.fingerprint() != change.before:
             self._back_to_first(task, change, state)
+        check_timer(task, change.apply)
         earlier = {path: read_file(task, path) for path in change.startup}
         self.journal.write(device, Step.SENDING, startup=earlier, startup_differs=startup_differs(task))
         try:

@@ -60,14 +60,14 @@ class Terminal:
 
     # ---- what is asked of it --------------------------------------------------------------
 
-    def show(self, command: str) -> str:
-        """Output of a command that changes nothing.
+    def show(self, command: str, *, judged: bool = True) -> str:
+        """Output of a command that changes nothing; one that is not `judged` may be a refusal.
 
         Raises:
             DeviceError: the device refuses it, or the session breaks.
         """
         output = self._type([command], SILENCE)[0].output
-        if len(output.splitlines()) <= SHORT_ANSWER and self._refused(output):
+        if judged and len(output.splitlines()) <= SHORT_ANSWER and self._refused(output):
             raise DeviceError(f"{self.device} refused {command!r}: {_words(output)}")
         return output
 

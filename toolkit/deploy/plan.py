@@ -23,7 +23,10 @@ LEVELS = ("policy", "twin", "os")  # from weak to strong
 
 @dataclass(frozen=True, slots=True)
 class DeviceChange:
-    """The change of one device. Texts are what the platform loads; `before` is the fingerprint of its filter."""
+    """The change of one device. Texts are what the platform loads; `before` is the fingerprint of its filter.
+
+    `note` says for people what was chosen about the way it commits, where there was a choice.
+    """
 
     device: str
     platform: str
@@ -35,6 +38,7 @@ class DeviceChange:
     diff: str
     confirm: str = ""
     save: str = ""
+    note: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -77,6 +81,7 @@ def make_plan(
     rendered: Mapping[str, Rendered],
     running: Mapping[str, FilterState],
     changes: Mapping[str, ChangeSet],
+    notes: Mapping[str, str] | None = None,
 ) -> Plan:
     """Bind the changes of all devices to the states they start from.
 
@@ -94,6 +99,7 @@ def make_plan(
             diff=changes[device].diff,
             confirm=changes[device].confirm,
             save=changes[device].save,
+            note=(notes or {}).get(device, ""),
         )
         for device, one in rendered.items()
     )

@@ -31,7 +31,8 @@ class CiscoIos(CiscoPlatform):
         commit_confirm=False,
         commit_note=(
             "each line counts at once: lists are built under new names, bound, and the old ones removed; an "
-            "unconfirmed change undoes itself (configure terminal revert timer) only where the device keeps an archive"
+            "unconfirmed change undoes itself (configure terminal revert timer) only where the device keeps an archive "
+            "and nobody else has changed anything"
         ),
     )
     routes: ClassVar[Questions] = IOS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.deploy import Connection, Target, check_routes, make_plan, open_nornir, save_plan
+from toolkit.deploy import Connection, Target, check_routes, choose_timers, make_plan, open_nornir, save_plan
 from toolkit.errors import InputError
 from toolkit.platforms import get
 from toolkit.platforms.base import ConnState
@@ -118,7 +118,8 @@ def plan_change(work: Work, target: Target, runs: Path = RUNS) -> Planned:
     changes = {
         device: get(one.candidate.platform).change(one.candidate, running[device]) for device, one in rendered.items()
     }
-    plan = make_plan(work.site, rendered, running, changes)
+    changes, notes = choose_timers(target, changes)
+    plan = make_plan(work.site, rendered, running, changes, notes)
     waves = tuple(tuple(device for device in wave if device in plan.changed) for wave in plan.waves)
     after = {device: one.after for device, one in rendered.items()}
     ways = Ways(work.finder, work.policies, after, running, work.space)

@@ -135,11 +135,15 @@ class IosShell(CiscoShell):
             return
         super().child(text)
 
-    def display(self, command: str) -> str:
+    def display(self, command: str) -> str:  # noqa: PLR0911 - a table of commands
         """Show commands that only IOS has."""
         match command.split():
             case ["ip", "cef", address]:
                 return routes.ios(self.device.running, address)
+            case ["archive", "config", "rollback", "timer"]:
+                return self._timer()
+            case ["archive", "config", "differences", *files]:
+                return self._differences(files)
             case ["configuration", "lock"]:
                 return self._lock()
             case ["ip", "access-lists" | "access-list", *name]:
@@ -152,6 +156,25 @@ class IosShell(CiscoShell):
         """With the lines that IOS prints around it."""
         body = f"version 15.2\n!\n{tree.text(self.indent)}\n!\nend\n"
         return f"Building configuration...\n\nCurrent configuration : {len(body)} bytes\n!\n{body}"
+
+    def _timer(self) -> str:
+        device = self.device
+        if not device.timed:
+            return "%No Rollback Confirmed Change pending"
+        return (
+            "Time configured(or reconfigured): 12:00:00 UTC Tue Nov 24 2026\nTimer type: absolute timer\n"
+            f"Timer value: 5 min\nUser: {device.login.user}"
+        )
+
+    def _differences(self, files: list[str]) -> str:
+        """What the second of two configurations has more (+) and less (-) than the first."""
+        known = {"nvram:startup-config": self.device.startup, "system:running-config": self.device.running}
+        unknown = next((one for one in files if one not in known), None)
+        if unknown is not None or len(files) != 2:  # noqa: PLR2004 - two files are compared
+            raise RejectedError(len("show archive config differences "))
+        one, other = (_said(known[file].sections) for file in files)
+        lines = [*(f"-{line}" for line in one if line not in other), *(f"+{line}" for line in other if line not in one)]
+        return "\n".join(["!Contextual Config Diffs:", *(lines or ["!No changes were found"])])
 
     def _lock(self) -> str:
         holder = self.device.lock
@@ -169,6 +192,13 @@ class IosShell(CiscoShell):
                 lines.append(f"Extended IP access list {header.split()[-1]}")
                 lines += [f"    {child}" for child in children if " remark " not in child]
         return "\n".join(lines)
+
+
+def _said(sections: dict[str, list[str]]) -> list[str]:
+    """The lines of a configuration, those of a section behind its header."""
+    return [
+        f"{header} / {line}" if line else header for header, children in sections.items() for line in ("", *children)
+    ]
 
 
 SHELL = IosShell
