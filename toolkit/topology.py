@@ -44,6 +44,7 @@ class Ownership(StrEnum):
     OWN = "own"
     EXTEND = "extend"
     JUMP = "jump"
+    NONE = "none"  # nothing is filtered there by anybody: an access switch out of reach, a hypervisor's virtual switch
 
 
 def _no_ipv6(text: Any) -> Any:
@@ -160,6 +161,11 @@ class Node:
         return self.kind is not Kind.HOST
 
     @property
+    def enforces(self) -> bool:
+        """Whether the policy is enforced on it; a device with `filter.mode: none` only forwards."""
+        return self.is_device and self.filter.mode is not Ownership.NONE
+
+    @property
     def stateful(self) -> bool:
         """Whether it tracks connections: firewalls do, switches and routers do not."""
         return self.kind is Kind.FIREWALL
@@ -202,6 +208,11 @@ class Topology:
     def devices(self) -> tuple[Node, ...]:
         """Nodes that forward, in the order of the inventory."""
         return tuple(node for node in self.nodes.values() if node.is_device)
+
+    @property
+    def enforcers(self) -> tuple[Node, ...]:
+        """Devices that the policy is enforced on, in the order of the inventory."""
+        return tuple(node for node in self.nodes.values() if node.enforces)
 
     def node(self, name: str) -> Node:
         """The node of this name.

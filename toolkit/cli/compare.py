@@ -64,7 +64,7 @@ def _states(work: Work, where: str, platform: str | None) -> Mapping[str, Filter
     from toolkit.verify.configs import read_config
 
     site, finder = work.site, work.finder
-    devices = [node.name for node in site.topology.devices]
+    devices = [node.name for node in site.topology.enforcers]
     if where in ("recorded", "rendered", "live"):
         if platform is not None:
             raise InputError(f"{where!r} is in the devices' own language; a platform belongs to a folder")

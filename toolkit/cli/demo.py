@@ -133,7 +133,7 @@ def _victim(work: Work) -> str:
     from toolkit.lab.topology_file import typed
     from toolkit.topology import Ownership
 
-    devices = [node for node in work.site.topology.devices if not typed(node)] or work.site.topology.devices
+    devices = [node for node in work.site.topology.enforcers if not typed(node)] or work.site.topology.enforcers
     return next((node.name for node in devices if node.filter.mode is not Ownership.OWN), devices[-1].name)
 
 

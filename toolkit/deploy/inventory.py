@@ -61,10 +61,12 @@ def open_nornir(site: Site, connection: Connection = DEFAULT, devices: Iterable[
     # paramiko and nornir tell their logs, and so the terminal, what we say ourselves in one line.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     logging.getLogger("nornir").addHandler(logging.NullHandler())
-    wanted = set(devices) if devices is not None else {node.name for node in site.topology.devices}
+    wanted = set(devices) if devices is not None else {node.name for node in site.topology.enforcers}
     for name in sorted(wanted):
         if not site.topology.node(name).is_device:
             raise DeployError(host_message(site, name))
+        if not site.topology.node(name).enforces:
+            raise DeployError(f"{name} enforces nothing (filter.mode: none in hosts.yaml), so it is never changed")
     for what, path in (("key", connection.key_file), ("known_hosts", connection.known_hosts)):
         if path is not None and not path.is_file():
             raise DeployError(f"the {what} file {str(path)!r} is missing")
@@ -98,7 +100,7 @@ def host_message(site: Site, name: str) -> str:
     return (
         f"{name} is a host (roles: {roles}), and hosts are never a push target: the vendor neither recommends nor "
         f"supports changes to IP tables on nodes{''.join(cited[:1])}. Filter on the devices in front of it "
-        f"({', '.join(node.name for node in site.topology.devices)})"
+        f"({', '.join(node.name for node in site.topology.enforcers)})"
     )
 
 

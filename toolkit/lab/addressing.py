@@ -35,15 +35,15 @@ def interface_lines(node: LabNode, plan: LabPlan) -> Iterator[str]:
     """Lines for `ip -batch` that give a node its bridges, addresses and routes."""
     yield "link set lo up"
     for bridge in dict.fromkeys(name for _, name in node.bridges):
-        yield f"link add {bridge} type bridge stp_state 0 forward_delay 0"
-        yield f"link set {bridge} up"
+        yield f"link add name {bridge} type bridge stp_state 0 forward_delay 0"
+        yield f"link set dev {bridge} up"
     for interface, bridge in node.bridges:
-        yield f"link set {interface} master {bridge}"
-        yield f"link set {interface} up"
+        yield f"link set dev {interface} master {bridge}"
+        yield f"link set dev {interface} up"
     for interface, address in node.addresses:
         yield f"addr add {address} dev {interface}"
     for interface in dict.fromkeys(name for name, _ in node.addresses):
-        yield f"link set {interface} up"
+        yield f"link set dev {interface} up"
     if node.management is not None:
         management = plan.management
         yield f"addr add {node.management}/{management.prefixlen} dev eth0 noprefixroute"

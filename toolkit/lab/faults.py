@@ -66,20 +66,20 @@ class Faults:
     def link_down(self, end: str) -> None:
         """Cut a link at one end; the other end sees its carrier go."""
         node, _, interface = end.partition(":")
-        self._ip(node, [f"link set {interface} down"])
+        self._ip(node, [f"link set dev {interface} down"])
         self._dark.add(end)
 
     def link_up(self, end: str) -> None:
         """Mend a link, with the routes of that end, which the kernel forgets with the interface."""
         node, _, interface = end.partition(":")
-        self._ip(node, [f"link set {interface} up", *_routes(self.lab.plan.node(node))])
+        self._ip(node, [f"link set dev {interface} up", *_routes(self.lab.plan.node(node))])
         self._dark.discard(end)
 
     def stop(self, name: str) -> None:
         """A node loses power: its services are gone and its links are dark."""
         node = self.lab.plan.node(name)
         self.services.stop(name)
-        self._ip(name, [f"link set {interface} down" for interface in self._interfaces(node)])
+        self._ip(name, [f"link set dev {interface} down" for interface in self._interfaces(node)])
         self._stopped.add(name)
 
     def start(self, name: str) -> None:
@@ -89,7 +89,7 @@ class Faults:
             self.lab.reboot(name)
             flush_connections(self.lab, name)
         up = [port for port in self._interfaces(node) if f"{name}:{port}" not in self._dark]
-        self._ip(name, [f"link set {interface} up" for interface in up])
+        self._ip(name, [f"link set dev {interface} up" for interface in up])
         self._stopped.discard(name)
         self._ip(name, _routes(node))
         self.services.resume(name)

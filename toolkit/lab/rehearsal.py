@@ -340,13 +340,13 @@ class Rehearsal:
         return sum(ours[cell.source, cell.destination, cell.protocol, cell.port] for cell in passing)
 
     def _owned(self, source: str, destination: str) -> bool:
-        """Whether each way between two hosts crosses a device whose filter is ours as a whole, or no device at all."""
+        """Whether each way between two hosts crosses a device whose filter is ours as a whole, or there is no way."""
         try:
             ways = self.work.finder.paths(source, destination.partition("/")[0])
         except NoPathError:
             return True  # nothing comes through
         modes = [{self.work.policies[hop.device].ownership for hop in way.hops} for way in ways]
-        return all(not one or Ownership.OWN in one for one in modes)
+        return all(Ownership.OWN in one for one in modes)
 
     @cached_property
     def _scope(self) -> PacketSet:

@@ -148,7 +148,8 @@ class PathFinder:
         for name in (source, destination):
             if not self.remaining.node(name):
                 raise NoPathError(f"{name} is down")
-        walks = sorted({hops for _, hops in self._walk(self.topology.node(source), goal, source, destination, ())})
+        ways = self._walk(self.topology.node(source), goal, source, destination, ())
+        walks = sorted({tuple(hop for hop in hops if self.topology.nodes[hop.device].enforces) for _, hops in ways})
         same = len({self.topology.segment_of[port] for port in self._ends(source, destination)}) == 1
         return tuple(Path(source, destination, hops, same) for hops in walks)
 

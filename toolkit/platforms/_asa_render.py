@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import PolicyError
-from toolkit.net import ANY_PORT, ANYWHERE
+from toolkit.net import ANY_PORT, ANYWHERE, ICMP
 from toolkit.platforms._asa_names import PROTOCOL_NAMES
 from toolkit.platforms._asa_state import bind
 from toolkit.platforms._asa_text import GLOBAL
@@ -81,6 +81,23 @@ def refuse(policy: DevicePolicy, running: AsaState) -> None:
             raise PolicyError(f"{device} {acl.interface}: an ASA that bridges is not supported; only routed mode is")
         if any(ace.established for ace in acl.entries):
             raise PolicyError(f"{device} {acl.interface}: an ASA has no `established`; it knows its connections")
+
+
+def refuse_uninspected(policy: DevicePolicy) -> None:
+    """Without inspection an answer to a ping belongs to no connection, and an entry for it would let anybody's pass.
+
+    Raises:
+        PolicyError: a requirement asks for such answers.
+    """
+    for interface, asked in policy.required.items():
+        first = {one for one, _ in asked.initiating}
+        for one, requirements in asked.established:
+            if one.protocol == (ICMP, ICMP) and one not in first:
+                raise PolicyError(
+                    f"{policy.device} {interface}: {', '.join(requirements)} asks for answers to ICMP, and the device "
+                    "does not inspect ICMP; add `inspect icmp` to its global policy first (policy-map global_policy, "
+                    "class inspection_default)"
+                )
 
 
 def _refuse_ipv6(device: str, interface: str, running: AsaState) -> None:

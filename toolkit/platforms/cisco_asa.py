@@ -15,7 +15,7 @@ from toolkit.net import Direction
 from toolkit.platforms import _asa_routes
 from toolkit.platforms._asa_entries import Reader
 from toolkit.platforms._asa_extend import extend
-from toolkit.platforms._asa_render import render
+from toolkit.platforms._asa_render import refuse_uninspected, render
 from toolkit.platforms._asa_state import AsaState, bind, empty, read, write_lists, write_objects
 from toolkit.platforms._asa_text import Config, apply_script
 from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet, DeviceContext, FilterState
@@ -90,6 +90,8 @@ class CiscoAsa:
             if needed > capacity:
                 message = f"{policy.device}: {needed} entries, old and new together, but it holds {capacity}"
                 raise PolicyError(message)
+        if not rest.config.icmp:
+            refuse_uninspected(policy)
         return candidate
 
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:

@@ -43,7 +43,7 @@ def build_policies(graph: FlowGraph, finder: PathFinder) -> tuple[dict[str, Devi
     boxes = tuple(box for ace in scope for box in ace.boxes())
     permits = {
         node.name: {name: collector.permits(node.name, name) for name in node.interfaces}
-        for node in site.topology.devices
+        for node in site.topology.enforcers
     }
     policies = {
         node.name: DevicePolicy(
@@ -58,7 +58,7 @@ def build_policies(graph: FlowGraph, finder: PathFinder) -> tuple[dict[str, Devi
             scope=boxes,
             domains=finder.domains[node.name],
         )
-        for node in site.topology.devices
+        for node in site.topology.enforcers
     }
     findings += device_findings(graph, tuple(policies.values()))
     return policies, tuple(dict.fromkeys(findings))

@@ -15,7 +15,7 @@ from toolkit.site.model import Binding, Enforcement, Settings, Site
 from toolkit.spec.condition import names
 from toolkit.spec.model import BASELINE_TOPICS
 from toolkit.spec.roles import EXCLUSIVE, IMPLIES, ROLES
-from toolkit.topology import Ownership
+from toolkit.topology import FilterData, Ownership
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,7 @@ def check_load_balancers(site: Site) -> None:
 
 def check_devices(site: Site) -> None:
     """Waves name devices, and foreign filters are said where they are."""
-    devices = {node.name for node in site.topology.devices}
+    devices = {node.name for node in site.topology.enforcers}
     deploy = site.file.deploy
     for key, names_ in (
         ("canary", deploy.canary),
@@ -173,7 +173,9 @@ def check_devices(site: Site) -> None:
     ):
         for name in names_:
             if name not in devices:
-                what = "a host, and hosts are never changed" if name in site.topology.nodes else "unknown"
+                node = site.topology.nodes.get(name)
+                what = "a host, and hosts are never changed" if node else "unknown"
+                what = "never changed (filter.mode: none)" if node and node.is_device else what
                 raise SiteError(
                     f"{key} names {name!r}, which is {what} (devices: {', '.join(sorted(devices))})",
                     place=site.document.place("deploy", key),
@@ -181,6 +183,8 @@ def check_devices(site: Site) -> None:
     for node in site.topology.devices:
         if node.filter.mode is Ownership.JUMP and not (node.filter.table and node.filter.chain):
             raise SiteError(f"device {node.name}: mode jump needs the foreign table and chain to enter")
+        if not node.enforces and node.filter != FilterData(mode=Ownership.NONE):
+            raise SiteError(f"device {node.name}: filter.mode none means that nothing is filtered; leave the rest out")
         if node.filter.mode is Ownership.OWN and node.filter.override:
             raise SiteError(f"device {node.name}: filter.override is for mode extend or jump; own comes before nobody")
         if node.filter.running and not (site.folder / node.filter.running).is_file():

@@ -116,7 +116,7 @@ class NetnsLab(BuiltLab):
             *(f"netns add {node.name}" for node in plan.nodes),
         ]
         for (a, port_a), (b, port_b) in plan.links:
-            root.append(f"link add {port_a} netns {a} mtu 1500 type veth peer name {port_b} netns {b} mtu 1500")
+            root.append(f"link add name {port_a} netns {a} mtu 1500 type veth peer name {port_b} netns {b} mtu 1500")
         for number, device in enumerate(plan.devices):
             root.append(f"link add mg{number} type veth peer name eth0 netns {device.name}")
             root += [f"link set mg{number} master {MANAGEMENT}", f"link set mg{number} up"]

@@ -37,6 +37,8 @@ def initial_config(node: LabNode) -> str:
         lines += [f" ip address {_masked(node, IPv4Interface(address))}" for address in addresses[name]]
     if node.system == "cisco_asa":  # nothing is recorded that would tell one interface's level from another's
         lines += ["same-security-traffic permit inter-interface", "same-security-traffic permit intra-interface"]
+        lines += ["class-map inspection_default", " match default-inspection-traffic", "policy-map global_policy"]
+        lines += [" class inspection_default", "  inspect icmp", "service-policy global_policy global"]
     routes = [(IPv4Interface(prefix), IPv4Address(via.split()[0])) for prefix, via in node.routes]
     if node.system == "cisco_asa":
         subnets = [(IPv4Interface(a).network, _asa_name(name)) for name, some in addresses.items() for a in some]
