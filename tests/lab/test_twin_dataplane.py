@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import IPv4Address
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -17,6 +18,7 @@ from toolkit.lab.twins.judge import judge
 from toolkit.lab.twins.judge_junos import judge as judge_junos
 from toolkit.lab.twins.statements import Statements
 from toolkit.lab.twins.tree import Tree
+from toolkit.net import TCP, Packet
 
 FRAMES = settings(
     max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
@@ -62,16 +64,40 @@ def entries(draw, os):
 
 @st.composite
 def configs(draw, os):
-    """A running configuration with one list on eth1, and on an ASA levels on the others."""
+    """A running configuration with one list on eth1."""
     lines = draw(st.lists(entries(os), min_size=1, max_size=6))
-    if os == "asa":
-        text = GROUPS[os] + "".join(f"access-list TEST extended {line}\n" for line in lines)
-        text += "access-group TEST in interface one\n"
-        for number, (name, level) in enumerate((("one", 50), ("two", 100), ("three", 0)), 1):
-            text += f"interface eth{number}\n nameif {name}\n security-level {level}\n"
-        return text
     listed = "".join(f" {number * 10} {line}\n" for number, line in enumerate(lines, 1))
     return f"{GROUPS[os]}{HEADER[os]}\n{listed}interface eth1\n {BIND[os]}\ninterface eth2\ninterface eth3\n"
+
+
+ASA_WAYS = """interface eth1
+ nameif one
+ security-level {}
+ ip address 10.0.1.254 255.255.255.0
+interface eth2
+ nameif two
+ security-level {}
+ ip address 10.0.2.254 255.255.255.0
+interface eth3
+ nameif three
+ security-level {}
+ ip address 10.9.9.1 255.255.255.0
+route two 10.0.4.0 255.255.252.0 10.0.2.253 1
+route three 0.0.0.0 0.0.0.0 10.9.9.2 1
+"""
+
+
+@st.composite
+def asa_configs(draw):
+    """Lists on the way in, everywhere and on the way out, levels, and what is permitted between equal ones."""
+    lines = [ASA_WAYS.format(*draw(st.tuples(*[st.sampled_from([0, 50, 100])] * 3))), GROUPS["asa"]]
+    for name, where in (("IN", "in interface one"), ("ALL", "global"), ("OUT", "out interface three")):
+        if draw(st.booleans()):
+            drawn = draw(st.lists(entries("asa"), min_size=1, max_size=5))
+            lines += [*(f"access-list {name} extended {line}\n" for line in drawn), f"access-group {name} {where}\n"]
+    for kind in ("inter", "intra"):
+        lines += [f"same-security-traffic permit {kind}-interface\n"] * draw(st.booleans())
+    return "".join(lines)
 
 
 TERMS = st.fixed_dictionaries(
@@ -172,38 +198,71 @@ def test_filters_of_junos(live, family, bridge):
 
 
 @pytest.mark.lab
-def test_an_asa_judges_first_packets_by_its_list_and_by_levels_where_it_has_none(live):
-    """Frames of the generated matrix go from eth1 to where `live.ROUTES` sends them."""
+def test_an_asa_judges_first_packets_by_lists_levels_and_ways(live):
+    """Frames go from one interface to where `live.ROUTES` sends them, which may be the one that they came from."""
     whole = SENT.map(lambda sent: [(i, p) for i, p in sent if not p.fragment and not p.established])
+    said = set()
 
     @FRAMES
-    @given(configs("asa"), whole)
+    @given(asa_configs(), whole)
     def check(text, sent):
         running = Tree.read(text)
-        one = [(interface, packet) for interface, packet in sent if interface == "eth1"]
 
         def ruling(interface, packet):
             return judge(running, "asa", interface, packet)
 
-        assert not differences(live, running, "asa", ruling, one, bridge=False)
+        assert not differences(live, running, "asa", ruling, sent, bridge=False)
+        said.update(re.split(r"[: ]", ruling(interface, one).line)[0] for interface, one in sent)
 
     check()
+    assert {"security", "permit", "deny"} <= said
 
 
-def test_levels_of_an_asa_without_a_list():
-    text = "".join(
-        f"interface eth{n}\n nameif n{n}\n security-level {level}\n" for n, level in ((1, 50), (2, 100), (3, 0))
-    )
-    script = compile_rules(Tree.read(text), "asa", "asa1", CABLES, bridge=False)
-    assert 'oifname "eth2" log group 7 prefix "asa1:security-level" counter drop' in script
-    assert 'oifname "eth3" counter accept' in script
-    same = compile_rules(Tree.read(text.replace("100", "50")), "asa", "asa1", CABLES, bridge=False)
-    assert re.search(r'chain in0 \{\n\t\toifname "eth2" log', same)
-    both = text.replace("100", "50") + "same-security-traffic permit inter-interface\n"
-    assert re.search(
-        r'chain in0 \{\n\t\toifname "eth2" counter accept',
-        compile_rules(Tree.read(both), "asa", "asa1", CABLES, bridge=False),
-    )
+@pytest.mark.lab
+def test_an_asa_takes_no_packet_from_the_middle_of_a_connection_it_does_not_know(live):
+    text = ASA_WAYS.format(50, 50, 50) + "same-security-traffic permit inter-interface\n"
+    sent = [
+        ("eth1", Packet(IPv4Address("10.0.1.1"), IPv4Address("10.0.2.1"), TCP, 40000, 80, established=established))
+        for established in (True, False)
+    ]
+    bridge = False
+    script = compile_rules(Tree.read(text), "asa", "asa1", CABLES, bridge=bridge)
+    assert live(bridge, script, sent) == [False, True]
+    assert live(bridge, compile_rules(Tree.read(text), "ios", "r1", CABLES, bridge=bridge), sent) == [True, True]
+
+
+LEVELS = [
+    # levels of eth1 and eth2, lines, from where to where, and whether anything passes
+    (100, 50, "", "eth1", "10.0.2.1", True),
+    (50, 100, "", "eth1", "10.0.2.1", False),
+    (50, 50, "", "eth1", "10.0.2.1", False),
+    (50, 50, "same-security-traffic permit intra-interface\n", "eth1", "10.0.2.1", False),
+    (50, 50, "same-security-traffic permit inter-interface\n", "eth1", "10.0.2.1", True),
+    (100, 50, "", "eth1", "10.0.1.1", False),
+    (100, 50, "same-security-traffic permit inter-interface\n", "eth1", "10.0.1.1", False),
+    (100, 50, "same-security-traffic permit intra-interface\n", "eth1", "10.0.1.1", True),
+]
+LISTED = "access-list IN extended permit ip any any\naccess-group IN in interface one\n"
+
+
+@pytest.mark.parametrize(("one", "two", "lines", "interface", "goal", "passes"), LEVELS)
+@pytest.mark.parametrize("listed", [False, True])
+def test_levels_of_an_asa_with_and_without_a_list(one, two, lines, interface, goal, passes, listed):
+    """A list takes the place of what levels say between unequal ones; equal ones and the same one ask all the same."""
+    running = Tree.read(ASA_WAYS.format(one, two, 0) + lines + LISTED * listed)
+    packet = Packet(IPv4Address("10.0.1.7"), IPv4Address(goal), TCP, 40000, 80)
+    expected = passes or (listed and one != two and goal != "10.0.1.1")
+    assert judge(running, "asa", interface, packet).permit is expected
+
+
+def test_the_list_on_the_way_out_of_an_asa_comes_last():
+    out = "access-list OUT extended permit tcp any any eq 80\naccess-group OUT out interface two\n"
+    running = Tree.read(ASA_WAYS.format(100, 50, 0) + out)
+
+    def ruling(port, goal="10.0.2.1"):
+        return judge(running, "asa", "eth1", Packet(IPv4Address("10.0.1.7"), IPv4Address(goal), TCP, 40000, port))
+
+    assert (ruling(80).permit, ruling(81).permit, ruling(81, "10.9.9.9").permit) == (True, False, True)
 
 
 def test_what_cannot_be_carried_over_is_an_error():

@@ -327,11 +327,26 @@ def test_a_lock_keeps_others_out_until_its_holder_is_gone(os, lock, enter, words
         ),
         ("cisco_asa", "access-list L extended permit tcp any any established\n", "column 42"),
         ("juniper_junos", "set firewall family inet filter F term a from protocl tcp\n", "word"),
+        ("juniper_junos", "set security policies default-policy deny-all\n", "word 0"),
+        ("juniper_junos", "set vlans v10 filter input F\n", "word 2"),
     ],
 )
 def test_a_boot_configuration_that_the_os_would_not_take_is_refused(os, text, words):
     with pytest.raises(LabError, match=f"twin d cannot boot: {os} would not take its configuration: .*{words}"):
         make_twin("d", os, BOOT[os] + text, Login())
+
+
+def test_what_junos_says_beside_filters_is_kept_and_shown_in_its_order():
+    said = "set version 22.4R3.25\nset chassis aggregated-devices ethernet device-count 2\nset snmp community c\n"
+    device = make_twin("d", "juniper_junos", BOOT["juniper_junos"] + said, Login())
+    lines = device.running.lines(())
+    assert lines[0] == "set version 22.4R3.25"
+    assert lines.index("set chassis aggregated-devices ethernet device-count 2") < lines.index("set snmp community c")
+    keyboard = Keyboard("juniper_junos", BOOT["juniper_junos"] + said)
+    keyboard.type("configure\nset version 23.2R1")
+    assert [line for line in keyboard.type("show | compare").splitlines() if "version" in line] == [
+        "- set version 22.4R3.25", "+ set version 23.2R1",
+    ]  # fmt: skip
 
 
 # ---- what a twin is not ----------------------------------------------------------------------

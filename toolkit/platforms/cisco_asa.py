@@ -47,7 +47,8 @@ class CiscoAsa:
         commit_confirm=False,
         commit_note=(
             "an ASA has no timed commit: each line counts at once; lists are written under new names before they are "
-            "bound, and the startup configuration is saved only after verification"
+            "bound, connections that they deny are ended one by one (clear conn), and the startup configuration is "
+            "saved only after verification"
         ),
     )
     show_commands: ClassVar[tuple[str, ...]] = ("show running-config",)

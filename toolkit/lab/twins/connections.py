@@ -12,6 +12,7 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from toolkit.lab.twins.ace import RejectedError
+from toolkit.lab.twins.levels import level
 from toolkit.lab.twins.routes import lookup
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def long_listing(tree: Tree, connections: Connections) -> str:
     found = connections.listed()
     lines = [f"{len(found)} in use, {max(len(found), 1)} most used", *LEGEND]
     for one in found:
-        ends = sorted((one.initiator, one.responder), key=lambda end: _level(tree, _interface(tree, end)))
+        ends = sorted((one.initiator, one.responder), key=lambda end: level(tree, _interface(tree, end)))
         written = " ".join(
             f"{_interface(tree, end)}: {end.address}/{end.port} ({end.address}/{end.port})" for end in ends
         )
@@ -110,13 +111,6 @@ LEGEND: Final = (
 
 def _interface(tree: Tree, end: End) -> str:
     return next((leg.interface for leg in lookup(tree, str(end.address))), "outside")
-
-
-def _level(tree: Tree, name: str) -> int:
-    for children in tree.sections.values():
-        if f"nameif {name}" in children:
-            return next((int(one.split()[1]) for one in children if one.startswith("security-level ")), 0)
-    return 0
 
 
 def clear(text: str, connections: Connections) -> str:

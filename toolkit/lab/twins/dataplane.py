@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from toolkit.lab.twins.ace import ALL, LAST, TCP, Ace, Address, Ports, Words, dotted, read_ace
 from toolkit.lab.twins.judge import Groups, acl_lines, bound, read_groups
+from toolkit.lab.twins.levels import name_of, outbound, passes
 from toolkit.lab.twins.statements import Statements, read_ports
 from toolkit.lab.twins.words import JUNOS_ICMP_TYPES, JUNOS_PROTOCOLS
 
@@ -54,18 +55,11 @@ def compile_rules(running: Tree | Statements, os: str, device: str, ports: Itera
         RejectedError, NotImplementedError: a line cannot be carried over.
     """
     family, all_ports = ("bridge" if bridge else "inet"), tuple(ports)
-    chains, jumps = [], []
-    for number, port in enumerate(all_ports):
-        lists = list(_junos(running, port.name) if isinstance(running, Statements) else _cisco(running, os, port.name))
-        rules = [rule for _, some in lists for rule in some]
-        if not lists and (isinstance(running, Statements) or os != "asa"):
-            continue
-        name = "+".join(name for name, _ in lists) or "security-level"
-        body = [_line(rule, device, name) for rule in [*rules, Rule("", permit=False)]]
-        if not lists:
-            body = list(_levels(running, port, all_ports, device))
-        chains += [f"\tchain in{number} {{\n", *(f"\t\t{line}\n" for line in body), "\t}\n"]
-        jumps.append(f'\t\tiifname "{port.cable}" jump in{number}\n')
+    if os == "asa":
+        assert not isinstance(running, Statements)  # noqa: S101 - Junos alone has statements
+        chains, jumps = _asa_chains(running, device, all_ports)
+    else:
+        chains, jumps = _chains(running, os, device, all_ports)
     # What is no IPv4 is not what these lists are about; a firewall knows its connections.
     guard = "ether type != ip accept" if bridge else "meta nfproto != ipv4 accept"
     known = ""
@@ -77,9 +71,27 @@ def compile_rules(running: Tree | Statements, os: str, device: str, ports: Itera
     return f"{table} {{\n}}\ndelete {table}\n{table} {{\n{''.join(chains)}{forward}{''.join(jumps)}\t}}\n}}\n"
 
 
-def _line(rule: Rule, device: str, name: str) -> str:
+def _chains(running: Tree | Statements, os: str, device: str, ports: tuple[Port, ...]) -> tuple[list[str], list[str]]:
+    """Chains of the interfaces that have a list, and the rules that jump there."""
+    chains, jumps = [], []
+    for number, port in enumerate(ports):
+        lists = list(_junos(running, port.name) if isinstance(running, Statements) else _cisco(running, os, port.name))
+        if not lists:
+            continue
+        rules = [*(rule for _, some in lists for rule in some), Rule("", permit=False)]
+        name = "+".join(name for name, _ in lists)
+        chains.append(_chain(f"in{number}", (_line(rule, device, name) for rule in rules)))
+        jumps.append(f'\t\tiifname "{port.cable}" jump in{number}\n')
+    return chains, jumps
+
+
+def _chain(name: str, lines: Iterable[str]) -> str:
+    return f"\tchain {name} {{\n{''.join(f'{chr(9)}{chr(9)}{line}{chr(10)}' for line in lines)}\t}}\n"
+
+
+def _line(rule: Rule, device: str, name: str, permit: str = "accept") -> str:
     if rule.permit:
-        return f"{rule.conditions}counter accept"
+        return f"{rule.conditions}counter {permit}"
     return f'{rule.conditions}log group 7 prefix "{device}:{name}"'[:200] + " counter drop"
 
 
@@ -90,19 +102,24 @@ def _cisco(tree: Tree, os: str, interface: str) -> Iterator[tuple[str, list[Rule
     """(name, rules) of each list that judges what enters by an interface."""
     groups = read_groups(tree, os)
     for name in bound(tree, os, interface):
-        entries = []
-        for line in acl_lines(tree, os, name):
-            words = Words(line)
-            if words.next.isdecimal():
-                words.take()
-            if words.next in ("permit", "deny"):
-                entries.append(read_ace(words, os, groups.kinds))
+        entries = _entries(tree, os, name, groups)
         if not entries and os in ("ios", "asa"):
             continue  # a list without any entry filters nothing there
-        yield name, [rule for ace in entries for rule in _rules(ace, groups)]
+        yield name, [rule for ace in entries for rule in _rules(ace, groups, os)]
 
 
-def _rules(ace: Ace, groups: Groups) -> Iterator[Rule]:
+def _entries(tree: Tree, os: str, name: str, groups: Groups) -> list[Ace]:
+    found = []
+    for line in acl_lines(tree, os, name):
+        words = Words(line)
+        if words.next.isdecimal():
+            words.take()
+        if words.next in ("permit", "deny"):
+            found.append(read_ace(words, os, groups.kinds))
+    return found
+
+
+def _rules(ace: Ace, groups: Groups, os: str) -> Iterator[Rule]:
     if ace.inactive:
         return
     protocol = "" if ace.protocol is None else f"ip protocol {ace.protocol} "
@@ -116,7 +133,8 @@ def _rules(ace: Ace, groups: Groups) -> Iterator[Rule]:
             continue
         for upper in _upper(ace, groups):
             yield Rule(f"{protocol}{ends}{WHOLE}{upper}", ace.permit)
-        if ace.permit:  # no ports are there to look at: a permit lets later fragments through
+        # No ports are there to look at: a permit lets later fragments through. An ASA puts them together first.
+        if ace.permit and os != "asa":
             yield Rule(f"{protocol}{ends}{LATER}", permit=True)
 
 
@@ -210,20 +228,33 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
-def _levels(tree: Tree | Statements, port: Port, ports: tuple[Port, ...], device: str) -> Iterator[str]:
-    """An ASA's interface without a list: to lower levels it permits, to higher ones it denies."""
-    assert not isinstance(tree, Statements)  # noqa: S101 - the caller has looked
-    levels = {one.name: _level(tree, one.name) for one in ports}
-    same = "same-security-traffic permit inter-interface" in tree.sections
-    for other in ports:
-        if other is not port:
-            lower = levels[other.name] < levels[port.name] or (same and levels[other.name] == levels[port.name])
-            yield _line(Rule(f'oifname "{other.cable}" ', permit=lower), device, "security-level")
-
-
-def _level(tree: Tree, interface: str) -> int:
-    lines = tree.sections.get(f"interface {interface}", ())
-    return next((int(line.split()[1]) for line in lines if line.startswith("security-level ")), 0)
+def _asa_chains(tree: Tree, device: str, ports: tuple[Port, ...]) -> tuple[list[str], list[str]]:
+    """An ASA: levels, then the list of the interface and the global one, then the list where the packet leaves."""
+    chains, jumps, leaving = [], [], []
+    groups = read_groups(tree, "asa")
+    for number, port in enumerate(ports):
+        name = outbound(tree, name_of(tree, port.name))
+        entries = _entries(tree, "asa", name, groups) if name is not None else []
+        if name is not None and entries:
+            rules = [*(rule for ace in entries for rule in _rules(ace, groups, "asa")), Rule("", permit=False)]
+            chains.append(_chain(f"out{number}", (_line(rule, device, name) for rule in rules)))
+            leaving.append(f'oifname "{port.cable}" goto out{number}')
+    chains.append(_chain("leaving", [*leaving, "accept"]))
+    for number, port in enumerate(ports):
+        lists = list(_cisco(tree, "asa", port.name))
+        shut = [
+            f'oifname "{other.cable}" '
+            for other in ports
+            if not passes(tree, name_of(tree, port.name), name_of(tree, other.name), listed=bool(lists))
+        ]
+        body = [_line(Rule(condition, permit=False), device, "security-level") for condition in shut]
+        rules = [rule for _, some in lists for rule in some]
+        name = "+".join(name for name, _ in lists)
+        body += [_line(rule, device, name, "goto leaving") for rule in rules]
+        body.append(_line(Rule("", permit=not lists), device, name, "goto leaving"))
+        chains.append(_chain(f"in{number}", body))
+        jumps.append(f'\t\tiifname "{port.cable}" jump in{number}\n')
+    return chains, jumps
 
 
 def _dotted(value: int) -> str:

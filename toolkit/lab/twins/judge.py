@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from toolkit.lab.twins import levels
 from toolkit.lab.twins.ace import ALL, TCP, Ace, Address, Ports, RejectedError, Words, dotted, read_ace, read_operator
+from toolkit.lab.twins.routes import lookup
 from toolkit.lab.twins.words import ICMP, PROTOCOLS
 
 if TYPE_CHECKING:
@@ -261,25 +263,37 @@ def _icmp(wanted: tuple[int, int | None] | None, packet: Packet) -> bool:
 
 
 def judge(tree: Tree, os: str, interface: str, packet: Packet) -> Ruling:
-    """What a running configuration does with a packet that enters by an interface (not on an ASA's implicit levels).
+    """What a running configuration does with a packet that enters by an interface.
+
+    An ASA also asks by which interface it would leave; where no route says so, its list alone decides.
 
     Raises:
         RejectedError: a line of it is not understood; the twin would not have taken it.
     """
     names = bound(tree, os, interface)
-    if not names:
-        return Ruling(permit=True, line="")
+    groups = read_groups(tree, os)
     # On an ASA the global list goes on where the interface's own list ends.
     lines = [line for name in names for line in acl_lines(tree, os, name)]
-    return judge_lines(lines, os, packet, read_groups(tree, os))
+    ruling = judge_lines(lines, os, packet, groups) if names else Ruling(permit=True, line="")
+    if os != "asa" or not ruling.permit:
+        return ruling
+    mine = levels.name_of(tree, interface)
+    for other in (leg.interface for leg in lookup(tree, str(packet.dst))):
+        if not levels.passes(tree, mine, other, listed=bool(names)):
+            return Ruling(permit=False, line=f"security levels: {mine} to {other}")
+        name = levels.outbound(tree, other)
+        last = (
+            Ruling(permit=True, line="") if name is None else judge_lines(acl_lines(tree, os, name), os, packet, groups)
+        )
+        if not last.permit:
+            return last
+    return ruling
 
 
 def bound(tree: Tree, os: str, interface: str) -> list[str]:
     """Names of the access lists that judge what enters by an interface."""
     if os == "asa":
-        name = next(
-            (c.split()[1] for c in tree.sections.get(f"interface {interface}", ()) if c.startswith("nameif")), interface
-        )
+        name = levels.name_of(tree, interface)
         lines = [line.split() for line in tree.sections if line.startswith("access-group ")]
         own = [words[1] for words in lines if words[2:] == ["in", "interface", name]]
         return own + [words[1] for words in lines if words[2:] == ["global"]]

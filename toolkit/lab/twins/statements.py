@@ -19,13 +19,22 @@ FROM_FLAG: Final = ("tcp-established", "tcp-initial", "is-fragment", "first-frag
 THEN: Final = ("accept", "discard", "reject", "log", "syslog", "count", "next")
 # What may stand once only: a second value replaces the first. `*` is any word.
 SINGLE: Final = (
+    "version",
     "system host-name",
     "interfaces * unit * family inet filter input",
     "interfaces * unit * family inet filter output",
     "interfaces * unit * family ethernet-switching filter input",
     "interfaces * description",
 )
-TOPS: Final = ("system", "interfaces", "routing-options", "protocols", "policy-options", "firewall", "vlans")
+# What may stand at the top, in the order in which it is shown. `groups` and `security` are left out: nothing here would
+# apply them, although they may filter.
+TOPS: Final = (
+    "version", "system", "chassis", "services", "interfaces", "snmp", "forwarding-options", "event-options",
+    "accounting-options", "routing-options", "protocols", "policy-options", "class-of-service", "firewall", "access",
+    "routing-instances", "applications", "switch-options", "bridge-domains", "ethernet-switching-options", "poe",
+    "virtual-chassis", "vlans",
+)  # fmt: skip
+UNFILTERED: Final = ("forwarding-options", "routing-instances", "bridge-domains", "ethernet-switching-options", "vlans")
 FILTER: Final = re.compile(r"^firewall (?:family (?:inet|ethernet-switching) )?filter \S+")
 
 
@@ -141,6 +150,8 @@ def check(words: Words) -> None:
     """
     if words[:1] == () or words[0] not in TOPS:
         raise RejectedError(0)
+    if words[0] in UNFILTERED and "filter" in words:
+        raise RejectedError(words.index("filter"))
     text = " ".join(words)
     match = FILTER.match(text)
     if match is not None:
