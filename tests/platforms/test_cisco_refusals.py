@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.platforms.cisco import NAMES, make_context, read
+from tests.platforms.cisco import NAMES, PORTS, make_context, port_of, read
 from toolkit.errors import ConfigError
 
 LINES = [  # (systems, line in a list, what the message says)
@@ -64,38 +64,44 @@ def test_a_line_of_a_list_that_is_not_understood_is_refused_with_its_number(name
     device = make_context(name)
     kind = "extended " if name == "cisco_ios" else ""
     text = f"hostname dev1\nip access-list {kind}X\n  10 permit ip any any\n  {line}\n"
+    bound = f"interface {port_of(device)}\n ip access-group X in\n"
     with pytest.raises(ConfigError) as caught:
-        read(device, text)
+        read(device, text + bound)
     assert words in str(caught.value)
     assert str(caught.value).startswith("running.cfg:4: ")
-    read(device, "\n".join(text.splitlines()[:3]) + "\n")  # without the line it is fine
+    read(device, "\n".join(text.splitlines()[:3]) + f"\n{bound}")  # without the line it is fine
+    read(device, text)  # and a list that filters nothing may say what it likes
 
 
 HEADS = [  # (systems, text, line, words)
     (NAMES, "hostname a\nfrobnicate all\n", 2, "'frobnicate all' (nothing is known of it; it may filter)"),
-    (NAMES, "vlan access-map M 10\n match ip address X\n", 1, "VLAN access maps filter"),
-    (NAMES, "vlan filter M vlan-list 10\n", 1, "VLAN access maps filter"),
-    (NAMES, "ip nat inside source list 1 interface Gi0/1\n", 1, "NAT changes addresses"),
-    (NAMES, "interface Ethernet1\n description a\n service-policy input QOS\n", 3, "a service policy may drop"),
-    (NAMES, "interface Ethernet1\n ip verify unicast source reachable-via rx\n", 2, "reverse path checks"),
-    (NAMES, "interface Ethernet1\n mac access-group M in\n", 2, "a MAC list"),
-    (NAMES, "interface Ethernet1\n frobnicate\n", 2, "'frobnicate' (nothing is known"),
-    (NAMES, "interface Ethernet1\n ip access-group X sideways\n", 2, "'ip access-group X sideways'"),
-    (NAMES, "interface Ethernet1\n ip access-group X in common\n", 2, "'ip access-group X in common'"),
-    (NAMES, "interface Ethernet1\n no ip access-group X in\n", 2, "Ethernet1 has no list X in to take off"),
-    (NAMES, "hostname a\ninterface Ethernet1\n ip access-group X in\n", 3, "Ethernet1 in: list X is not there"),
+    (NAMES, "vlan access-map M 10\n match ip address X\nvlan filter M vlan-list 10\n", 3, "VLAN access maps filter"),
+    (NAMES, "interface PORT\n ip nat inside\n", 2, "NAT changes addresses"),
+    (NAMES, "interface PORT\n description a\n service-policy input QOS\n", 3, "policy map QOS is not there"),
+    (NAMES, "interface PORT\n ip verify unicast source reachable-via rx\n", 2, "reverse path checks"),
+    (NAMES, "interface PORT\n mac access-group M in\n", 2, "a MAC list"),
+    (NAMES, "interface PORT\n frobnicate\n", 2, "'frobnicate' (nothing is known"),
+    (NAMES, "interface PORT\n ip access-group X sideways\n", 2, "'ip access-group X sideways'"),
+    (NAMES, "interface PORT\n ip access-group X in common\n", 2, "'ip access-group X in common'"),
+    (NAMES, "interface PORT\n no ip access-group X in\n", 2, "PORT has no list X in to take off"),
+    (NAMES, "hostname a\ninterface PORT\n ip access-group X in\n", 3, "PORT in: list X is not there"),
     (NAMES, "interface range Ethernet1 - 2\n", 1, "name one interface"),
-    (NAMES, "banner motd #never\nends\n", 2, "a banner does not end"),
+    (NAMES, "banner motd #never\nends\n", 1, "a banner does not end"),
     (("cisco_ios",), "ip access-list X\n", 1, "a list is standard or extended"),
     (("cisco_ios",), "zone-pair security A source B destination C\n", 1, "zone-based firewalls filter"),
-    (("cisco_ios",), "interface Ethernet1\n zone-member security A\n", 2, "zone-based firewalls filter"),
-    (("cisco_ios",), "interface Ethernet1\n ip port access-group X in\n", 2, "'ip port access-group X in'"),
-    (("cisco_ios",), "access-list 700 permit 0000.0000.0000 ffff.ffff.ffff\n", 1, "no numbered list of IP packets"),
-    (("cisco_ios",), "access-list 101 permit tcp any any ttl eq 1\n", 1, "'ttl'"),
-    (("cisco_ios",), "access-list 1 permit tcp any any\n", 1, "address 'tcp'"),
+    (("cisco_ios",), "interface PORT\n zone-member security A\n", 2, "zone-based firewalls filter"),
+    (("cisco_ios",), "interface PORT\n ip port access-group X in\n", 2, "'ip port access-group X in'"),
+    (("cisco_ios",), "access-list 2800 permit 0000.0000.0000 ffff.ffff.ffff\n", 1, "no numbered list of IP packets"),
     (
         ("cisco_ios",),
-        "object-group network G\n 10.0.0.0 255.0.255.0\n",
+        "access-list 101 permit tcp any any ttl eq 1\ninterface PORT\n ip access-group 101 in\n",
+        1,
+        "'ttl'",
+    ),
+    (("cisco_ios",), "access-list 1 permit tcp any any\ninterface PORT\n ip access-group 1 in\n", 1, "address 'tcp'"),
+    (
+        ("cisco_ios",),
+        "object-group network uipath_G\n 10.0.0.0 255.0.255.0\n",
         2,
         "mask 255.0.255.0, which is no mask of a prefix",
     ),
@@ -106,12 +112,22 @@ HEADS = [  # (systems, text, line, words)
         1,
         "object group A holds itself (A, B)",
     ),
-    (("cisco_ios",), "object-group network A\n group-object B\nhostname a\n", 1, "the network group B is not there"),
-    (("cisco_ios",), "object-group service S\n tcp-udp eq www\n", 2, "port 'www' of protocol udp"),
-    (("cisco_ios",), "object-group security S\n tag 5\n", 1, "no object group that is known here"),
     (
         ("cisco_ios",),
-        "ip access-list extended X\n remark only\ninterface Ethernet1\n ip access-group X in\n",
+        "object-group network uipath_A\n group-object B\nhostname a\n",
+        1,
+        "the network group B is not there",
+    ),
+    (("cisco_ios",), "object-group service uipath_S\n tcp-udp eq www\n", 2, "port 'www' of protocol udp"),
+    (
+        ("cisco_ios",),
+        "object-group security S\n tag 5\nip access-list extended uipath_X\n permit ip object-group S any\n",
+        1,
+        "no object group that is known here",
+    ),
+    (
+        ("cisco_ios",),
+        "ip access-list extended X\n remark only\ninterface PORT\n ip access-group X in\n",
         4,
         "list X has no entries",
     ),
@@ -121,8 +137,13 @@ HEADS = [  # (systems, text, line, words)
         3,
         "of the other kind",
     ),
-    (("cisco_nxos",), "object-group ip address G\n range 10.0.0.1 10.0.0.9\n", 2, "member 'range 10.0.0.1 10.0.0.9'"),
-    (("cisco_nxos",), "object-group ip port G\n 10 about 5\n", 2, "'about 5'"),
+    (
+        ("cisco_nxos",),
+        "object-group ip address uipath_G\n range 10.0.0.1 10.0.0.9\n",
+        2,
+        "member 'range 10.0.0.1 10.0.0.9'",
+    ),
+    (("cisco_nxos",), "object-group ip port uipath_G\n 10 about 5\n", 2, "'about 5'"),
     (("cisco_nxos",), "ip access-list standard X\n", 1, "'ip access-list standard X'"),
     (("arista_eos",), "traffic-policies\n traffic-policy X\n", 1, "traffic policies filter"),
     (("arista_eos",), "object-group network X\n", 1, "no object group that is known here"),
@@ -132,7 +153,8 @@ HEADS = [  # (systems, text, line, words)
 
 @pytest.mark.parametrize(("name", "text", "line", "words"), [(n, *rest) for many, *rest in HEADS for n in many])
 def test_what_may_filter_and_is_not_understood_is_refused(name, text, line, words):
+    port = f"{PORTS[name]}1"
     with pytest.raises(ConfigError) as caught:
-        read(make_context(name), text)
-    assert words in str(caught.value)
+        read(make_context(name), text.replace("PORT", port))
+    assert words.replace("PORT", port) in str(caught.value)
     assert str(caught.value).startswith(f"running.cfg:{line}: ")

@@ -27,7 +27,13 @@ OPERATORS: Final = ("eq", "neq", "lt", "gt", "range")
 # A wildcard mask with holes stands for many ranges, and an entry for the product of those of its sides.
 MOST_RANGES: Final = 1024
 MOST_BOXES: Final = 4096
-PORT_KINDS: Final = {TCP: "tcp", UDP: "udp"}
+# Options of an entry, none of which is a word that somebody wants to see in the log.
+NO_COOKIE: Final = frozenset(
+    """
+    ack dscp established fin fragments log log-input match-all match-any option precedence psh reflect rst syn
+    time-range timeout tos tracked ttl urg
+    """.split()  # noqa: SIM905 - a table
+)
 
 
 class Unclear(Exception):  # noqa: N818 - never leaves this room
@@ -103,7 +109,7 @@ class EntryReader:
             return None, _word(words, 2, "the name of a service group"), 3
         if word in PROTOCOLS:
             return PROTOCOLS[word], "", 2
-        if word.isdecimal() and int(word) <= MAX_OCTET:
+        if _is_number(word, MAX_OCTET):
             return int(word), "", 2
         raise Unclear(f"protocol {word!r}")
 
@@ -190,7 +196,7 @@ class EntryReader:
         return self.dialect.many_ports > 1 and (word.isdecimal() or word in self._ports.get(protocol or 0, {}))
 
     def _port(self, word: str, protocol: int | None) -> int:
-        if word.isdecimal() and word.isascii() and int(word) <= MAX_PORT:
+        if _is_number(word, MAX_PORT):
             return int(word)
         found = self._ports.get(protocol or 0, {}).get(word)
         if found is None:
@@ -204,7 +210,7 @@ class EntryReader:
         if not (word.isdecimal() and word.isascii()):
             return None, at
         kind = _octet(word, "ICMP type")
-        if at + 1 < len(words) and words[at + 1].isdecimal():
+        if at + 1 < len(words) and words[at + 1].isdecimal() and words[at + 1].isascii():
             code = _octet(words[at + 1], "ICMP code")
             return (kind * 256 + code, kind * 256 + code), at + 2
         return (kind * 256, kind * 256 + MAX_OCTET), at + 1
@@ -213,8 +219,10 @@ class EntryReader:
         self, words: list[str], at: int, protocol: int | None, known: tuple[str, ...] = ()
     ) -> tuple[bool, bool, bool]:
         """(established, fragments, log) from the last words of an entry."""
-        seen = set()
-        for word in words[at:]:
+        seen: set[str] = set()
+        for number, word in enumerate(words[at:], at + 1):
+            if "log" in seen and number == len(words) and self.dialect.groups == "ios" and word not in NO_COOKIE:
+                break  # a word of a person that the log shows beside the packet
             mark = "log" if word == "log-input" and self.dialect.groups == "ios" else word
             if mark not in (known or ("established", "fragments", "log")):
                 raise Unclear(f"{word!r}")
@@ -309,7 +317,7 @@ def _address(word: str) -> int:
 
 def _prefix(word: str) -> Interval:
     text, _, length = word.partition("/")
-    if not (length.isdecimal() and length.isascii() and int(length) <= HOST_LENGTH):
+    if not _is_number(length, HOST_LENGTH):
         raise Unclear(f"prefix {word!r}")
     free = (1 << HOST_LENGTH - int(length)) - 1
     low = _address(text) & ~free & MAX_ADDRESS
@@ -317,9 +325,14 @@ def _prefix(word: str) -> Interval:
 
 
 def _octet(word: str, what: str) -> int:
-    if int(word) > MAX_OCTET:
+    if not _is_number(word, MAX_OCTET):
         raise Unclear(f"{what} {word}")
     return int(word)
+
+
+def _is_number(word: str, most: int) -> bool:
+    """Whether a word is a number up to `most`, in the digits that devices write."""
+    return word.isdecimal() and word.isascii() and len(word) <= len(str(MAX_PORT)) and int(word) <= most
 
 
 def _without(ports: set[int]) -> list[Interval]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from toolkit.errors import ConfigError
 from toolkit.platforms._cisco_dialect import port_text
-from toolkit.platforms._cisco_entry import OPERATORS
+from toolkit.platforms._cisco_entry import OPERATORS, Unclear
 from toolkit.platforms._cisco_model import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from toolkit.errors import ConfigError
     from toolkit.platforms._cisco_entry import EntryReader
 
 KINDS: Final[dict[str, dict[str, str]]] = {
@@ -32,12 +32,17 @@ class GroupReader:
         self.groups = dict(before)
         self.lines: dict[str, int] = {}  # where a group begins
         self.group = Group("", "")
+        self.unknown: dict[str, ConfigError] = {}  # groups of kinds that no list here takes
 
     def head(self, words: list[str], line: int, *, taken: bool) -> bool:
-        """`object-group ...`; whether its members follow."""
+        """`object-group ...`; whether its members follow, and are to be read."""
         kind = KINDS[self.style].get(" ".join(words[1:-1]))
         if kind is None:
-            raise self.error(f"not understood: {' '.join(words)!r} (no object group that is known here)")
+            error = self.error(f"not understood: {' '.join(words)!r} (no object group that is known here)")
+            if not self.style or len(words) < 3:  # noqa: PLR2004 - a kind and a name
+                raise error
+            self.unknown[words[-1]] = error
+            return False
         name = words[-1]
         known = self.groups.get(name)
         if known is not None and known.kind != kind:
@@ -56,7 +61,19 @@ class GroupReader:
         self.groups[self.group.name] = self.group
 
     def member(self, words: list[str]) -> None:
-        """A member of the group that was begun."""
+        """A member of the group that was begun; one that is not understood matters only where the group is used."""
+        try:
+            self._member(words)
+        except Unclear as caught:
+            self._spoil(self.error(f"not understood: {caught}"))
+        except ConfigError as caught:
+            self._spoil(caught)
+
+    def _spoil(self, error: ConfigError) -> None:
+        if self.group.fault is None:
+            self.group = replace(self.group, fault=error)
+
+    def _member(self, words: list[str]) -> None:
         group = self.group
         if words[0] == "description":
             return
@@ -79,17 +96,40 @@ class GroupReader:
             text, group = port_text(ports), replace(group, intervals=(*group.intervals, *ports))
         self.group = replace(group, lines=(*group.lines, text))
 
-    def check(self) -> None:
-        """Refuse groups that hold what is not there, or themselves."""
+    def check(self, prefix: str) -> None:
+        """Refuse groups that hold themselves, and faults of our own."""
         for group in self.groups.values():
             self._follow(group, ())
+            if group.name.startswith(prefix):
+                for error in self.problems(group.kind, group.name, "", "", self.lines.get(group.name)):
+                    raise error
+
+    def problems(self, kind: str, name: str, acl: str, entry: str, line: int | None) -> Iterator[ConfigError]:
+        """Why an entry of a list cannot use a group."""
+        where = f"list {acl}: the {kind} group {name}"
+        group = self.groups.get(name)
+        if name in self.unknown and group is None:
+            yield self.unknown[name]
+        elif group is None or group.kind != kind:
+            yield self.error(f"{where} is not there ({entry})", line)
+        elif group.fault is not None:
+            yield group.fault
+        elif not group.lines:
+            yield self.error(f"{where} is empty ({entry})", line)
+        else:
+            for inner in group.uses:
+                one = self.groups.get(inner)
+                if one is None or one.kind != kind:
+                    yield self.error(
+                        f"object group {name}: the {kind} group {inner} is not there", self.lines.get(name)
+                    )
+                else:
+                    yield from self.problems(kind, inner, acl, entry, line)
 
     def _follow(self, group: Group, above: tuple[str, ...]) -> None:
-        line = self.lines.get((above or (group.name,))[0])
         if group.name in above:
+            line = self.lines.get(above[0])
             raise self.error(f"object group {above[0]} holds itself ({', '.join(above)})", line)
         for name in group.uses:
-            inner = self.groups.get(name)
-            if inner is None or inner.kind != group.kind:
-                raise self.error(f"object group {group.name}: the {group.kind} group {name} is not there", line)
-            self._follow(inner, (*above, group.name))
+            if name in self.groups:
+                self._follow(self.groups[name], (*above, group.name))

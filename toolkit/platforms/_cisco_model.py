@@ -11,6 +11,8 @@ from toolkit.packets import FULL, Interval
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from toolkit.errors import ConfigError
+
 ALL_ADDRESSES: Final[tuple[Interval, ...]] = (FULL[1],)
 ALL_PORTS: Final[tuple[Interval, ...]] = ((0, MAX_PORT),)
 HOST_LENGTH: Final = 32
@@ -78,13 +80,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class AccessList:
-    """A list; `numbered` tells whether its sequence numbers are the device's own, or only counted by the reader."""
+    """A list; `numbered` tells whether its sequence numbers are the device's own, or only counted by the reader.
+
+    `fault` is the first line that is not understood: such a list may not be bound where packets are judged.
+    """
 
     name: str
     lines: tuple[Entry | Remark, ...] = ()
     standard: bool = False
     numbered: bool = False
     options: tuple[str, ...] = ()
+    fault: ConfigError | None = field(default=None, compare=False)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -97,7 +103,7 @@ class Group:
     """An object group. `lines` are its members in their normal form.
 
     A network group has `intervals`, a group of ports too; a service group has `matches`. `uses` names the groups
-    that it holds.
+    that it holds. `fault` is the first member that is not understood.
     """
 
     kind: str  # network, service, port
@@ -106,6 +112,7 @@ class Group:
     intervals: tuple[Interval, ...] = ()
     matches: tuple[Match, ...] = ()
     uses: tuple[str, ...] = ()
+    fault: ConfigError | None = field(default=None, compare=False)
 
 
 class Bound(NamedTuple):

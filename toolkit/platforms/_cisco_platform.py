@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from toolkit.net import Packet
     from toolkit.packets import PacketSet, Space
+    from toolkit.platforms._cisco_model import Bound
+    from toolkit.platforms._cisco_model import Place as Placed
     from toolkit.platforms._cisco_routes import Questions
     from toolkit.platforms.base import ConnState, Decision, DeviceContext, FilterState, NextHop, RouteQuery
     from toolkit.policy import DevicePolicy
@@ -57,9 +59,9 @@ class CiscoState:
         return where.mode is Ownership.OWN and where.fragments == "follow" and self.dialect.fragments_by_address
 
     def fingerprint(self) -> str:
-        """See `FilterState`: the lists that are bound, the groups that they use, and what is ours; no remarks."""
+        """See `FilterState`: the lists that filter here, the groups that they use, and what is ours; no remarks."""
         mine = ours(self.config, self.context.prefix)
-        wanted = {bound.acl for bound in self.config.bindings.values()} | set(mine.acls)
+        wanted = {bound.acl for bound in self._bound().values()} | set(mine.acls)
         lines = [f"fragments by address: {self.dialect.fragments_by_address}"]
         groups = dict(mine.groups)
         for name in sorted(wanted):
@@ -68,7 +70,7 @@ class CiscoState:
             lines += [f"list {name} {acl.standard}", *(entry.text for entry in acl.entries)]
         for name in sorted(groups):
             lines += [f"group {groups[name].kind} {name}", *groups[name].lines]
-        for (interface, direction), bound in sorted(self.config.bindings.items()):
+        for (interface, direction), bound in sorted(self._bound().items()):
             lines.append(f"{interface} {direction.value} {bound.acl} {bound.port}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -91,10 +93,15 @@ class CiscoState:
         )
         return write_config(self.dialect, ordered, spelling(self.context))
 
+    def _bound(self) -> dict[Placed, Bound]:
+        """The bindings that decide packets here: those of interfaces that the inventory knows."""
+        names = spelling(self.context)
+        return {place: bound for place, bound in self.config.bindings.items() if place[0] in names}
+
     def entries(self) -> int:
         """Entries of all lists that are bound, groups written out, as the hardware counts them."""
         total = 0
-        for bound in self.config.bindings.values():
+        for bound in self._bound().values():
             for entry in self.config.acls[bound.acl].entries:
                 ends = [len(self.config.addresses(side)) for side in (entry.source, entry.destination)]
                 ports = sum(len(one.sports) * len(one.dports) for one in self.config.matches(entry))
@@ -142,8 +149,9 @@ class CiscoPlatform:
 
     def parse_config(self, text: str, file: str, context: DeviceContext, before: FilterState) -> CiscoState:
         """The state after the lines of a text on a device in the state `before`."""
-        state = CiscoState(context, self.dialect, Reader(self.dialect, file, self._config(before)).run(text))
-        self._check_ports(state, file)
+        reader = Reader(self.dialect, file, self._config(before), spelling(context), context.prefix)
+        state = CiscoState(context, self.dialect, reader.run(text))
+        self._check_ports(state, file, reader.ports.lines)
         return state
 
     def parse_running(self, outputs: Mapping[str, str], context: DeviceContext) -> CiscoState:
@@ -241,23 +249,24 @@ class CiscoPlatform:
             raise TypeError(f"{type(state).__name__} is no state of {self.name}")
         return state.config
 
-    def _check_ports(self, state: CiscoState, file: str) -> None:
+    def _check_ports(self, state: CiscoState, file: str, lines: Mapping[Placed, int]) -> None:
         """Refuse a list bound in a way that the system does not enforce there."""
         names = spelling(state.context)
         for (interface, direction), bound in state.config.bindings.items():
             if interface not in names:
                 continue
             switched = state.context.node.interfaces[names[interface]].bridge is not None
+            place = Place(file, lines.get((interface, direction)))
             if switched and direction is Direction.OUT:
                 message = (
                     f"{interface}: list {bound.acl} is bound outwards to a layer-2 port, which filters inwards only"
                 )
-                raise ConfigError(message, place=Place(file))
+                raise ConfigError(message, place=place)
             if self.dialect.port_lists and bound.port is not switched:
                 right = "ip port access-group" if switched else "ip access-group"
                 raise ConfigError(
                     f"{interface}: list {bound.acl} does not filter there; the inventory's interface takes {right!r}",
-                    place=Place(file),
+                    place=place,
                 )
 
     def _check_capacity(self, state: CiscoState, old: int) -> None:

@@ -11,39 +11,50 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import ConfigError, Place
-from toolkit.net import Direction
 from toolkit.platforms._cisco_dialect import NUMBERED_LISTS, Dialect
 from toolkit.platforms._cisco_entry import EntryReader, Unclear
 from toolkit.platforms._cisco_groups import GroupReader
-from toolkit.platforms._cisco_heads import FILTERS, FILTERS_THERE, HARMLESS, HARMLESS_THERE, lookup
-from toolkit.platforms._cisco_model import AccessList, Bound, Config, Entry, Remark
-from toolkit.platforms._cisco_names import interface_key
+from toolkit.platforms._cisco_heads import FILTERS, HARMLESS, TEXTS, lookup
+from toolkit.platforms._cisco_model import AccessList, Config, Entry, Remark
+from toolkit.platforms._cisco_ports import PortReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
 STEP: Final = 10
 MAX_SEQ: Final = 2**32 - 1
+DIGITS: Final = len(str(MAX_SEQ))
 # Typed around a change: they open, check and close sessions, and save.
 SESSION: Final = re.compile(
     r"configure (terminal( revert timer \d+)?|session \S+( commit)?|confirm)|commit( timer \d\d:\d\d:\d\d)?|verify|"
     r"end|exit|write memory|copy running-config startup-config"
 )
-# What a device prints around its running configuration.
+# What a device prints around its running configuration, and the prompt that somebody copied with it.
 FRAME: Final = re.compile(
-    r"Building configuration\.\.\.|Current configuration : \d+ bytes|Using \d+ .*|show running-config"
+    r"Building configuration\.\.\.|Current configuration ?: \d+ bytes|Using \d+ .*|show running-config( all)?|"
+    r"Load for five secs: .*|Time source is .*|[A-Za-z0-9][\w./()-]*[#>] ?((sh|show) run\S*( all)?|exit)?"
 )
+OTHER_LISTS: Final = ("role-based", "fqdn")
+OTHER_NUMBERS: Final = range(200, 1200)  # of MAC addresses and other protocols: nothing binds them to IP packets
+COUNTERS: Final = ("statistics per-entry", "counters per-entry")
+COMPILED: Final = ("compiled", "dynamic-extended")  # `access-list compiled` tunes all lists
 
 
 class Reader:
-    """The lines of one text, one after the other."""
+    """The lines of one text, one after the other; `names` are the interfaces of the inventory, spelled out.
 
-    def __init__(self, dialect: Dialect, file: str, before: Config) -> None:
+    A list that is bound to none of them, and is not ours, may hold what is not understood: it classifies packets for
+    something that filters none (QoS, NAT elsewhere, SNMP, terminal lines).
+    """
+
+    def __init__(self, dialect: Dialect, file: str, before: Config, names: Collection[str], prefix: str) -> None:
         self.dialect = dialect
         self.file = file
         self.line = 0
+        self.names = frozenset(names)
+        self.prefix = f"{prefix}_"
         self.acls = dict(before.acls)
-        self.bindings = dict(before.bindings)
+        self.ports = PortReader(dialect, before.bindings, self.error)
         self.archive = before.archive
         self.entries = EntryReader(dialect)
         self.groups = GroupReader(self.entries, before.groups, self.error)
@@ -51,7 +62,7 @@ class Reader:
         self.finish: Callable[[], None] | None = None
         self.inner = 0  # indentation of the section's own lines, once one was seen; -1 where they are skipped
         self.numbered: list[str] = []  # `access-list` and the number of the list whose lines are being read
-        self.places: dict[str, int] = {}
+        self.places: dict[tuple[str, str], int] = {}  # of the entries that use a group: list and text
 
     def run(self, text: str) -> Config:
         """The configuration after the last line.
@@ -59,11 +70,12 @@ class Reader:
         Raises:
             ConfigError: with file and line.
         """
-        until = ""
-        for number, raw in enumerate(text.splitlines(), 1):
+        until, begun = "", 0
+        # Only a newline ends a line of a device: others may stand in a remark.
+        for number, raw in enumerate(text.split("\n"), 1):
             self.line = number
             if until:
-                until = "" if until in raw else until
+                until = "" if _ends(raw, until) else until
                 continue
             words = raw.split()
             if not words or words[0][0] == "!":
@@ -73,16 +85,19 @@ class Reader:
                 if indent and (self.section or self.inner < 0):
                     self.inside(words, indent)
                 elif words[:2] == self.numbered:
-                    self.numbered_line(words)
+                    self.in_list(words[2:])
                 else:
                     self.close()
-                    until = self.banner(raw, words) if words[0] == "banner" else self.top(words)
+                    mark = self.banner(raw, words)
+                    if mark is None:
+                        self.top(words)
+                    until, begun = mark or "", number
             except Unclear as caught:
                 raise self.error(f"not understood: {caught}") from None
         if until:
-            raise self.error("a banner does not end")
+            raise self.error("a banner does not end", begun)
         self.close()
-        config = Config(self.acls, self.groups.groups, self.bindings, self.archive)
+        config = Config(self.acls, self.groups.groups, self.ports.bindings, self.archive)
         self.check(config)
         return config
 
@@ -91,10 +106,9 @@ class Reader:
 
     # ---- sections -------------------------------------------------------------------------
 
-    def open(self, section: Callable[[list[str]], None] | None, finish: Callable[[], None] | None = None) -> str:
+    def open(self, section: Callable[[list[str]], None] | None, finish: Callable[[], None] | None = None) -> None:
         """Begin a section; None skips its lines."""
         self.section, self.finish, self.inner = section, finish, 0 if section else -1
-        return ""
 
     def close(self) -> None:
         if self.finish is not None:
@@ -109,41 +123,52 @@ class Reader:
         self.inner = self.inner or indent
         if words == ["exit"]:
             self.close()
-        elif indent <= self.inner:
+        elif indent <= self.inner or self.section == self.ports.in_policy:
             self.section(words)
-        elif self.section not in (self.in_interface, self.in_archive):
+        elif self.section == self.ports.in_interface:
+            self.ports.deeper(words)
+        elif self.section != self.in_archive:
             raise self.error(f"not understood: {' '.join(words)!r} is further in than the lines before it")
 
-    def banner(self, raw: str, words: list[str]) -> str:
-        """The mark that ends a banner, empty where it ends on its own line."""
-        rest = raw.split(None, 2)[2] if len(words) > 2 else ""  # noqa: PLR2004 - banner, its kind, its text
+    def banner(self, raw: str, words: list[str]) -> str | None:
+        """The mark that ends a text of many lines, empty where it ends on its own line; None where none begins."""
+        if words[:2] == ["macro", "name"]:
+            return "@"
+        head = lookup(words, TEXTS)
+        if head is None:
+            return None
+        kind = TEXTS[head]
+        rest = raw.split(None, kind)[kind].strip() if len(words) > kind else ""
         if not rest:
             return "EOF"
         mark = "^C" if rest.startswith("^C") else rest[0]
         return "" if mark in rest[len(mark) :] else mark
 
-    def top(self, words: list[str]) -> str:
+    def top(self, words: list[str]) -> None:
         """A line outside all sections."""
         line = " ".join(words)
         bare = words[1:] if words[0] == "no" else words
         taken = bare != words
         if words[0] == "interface":
-            return self.open_interface(words)
-        if bare[:2] == ["ip", "access-list"]:
-            return self.list_head(bare, taken=taken)
-        if words[0] == "access-list":
+            self.ports.open_interface(words)
+            self.open(self.ports.in_interface)
+        elif bare[:2] == ["ip", "access-list"]:
+            self.list_head(bare, taken=taken)
+        elif words[0] == "access-list":
             self.numbered_entry(words)
         elif words[:3] == ["resequence", "ip", "access-list"] and self.dialect.groups != "ios":
             self.resequence(words[3:])
-        elif bare[0:1] == ["object-group"]:
-            if self.groups.head(bare, self.line, taken=taken):
-                return self.open(self.groups.member, self.groups.end)
+        elif bare[:1] == ["object-group"]:
+            known = self.groups.head(bare, self.line, taken=taken)
+            self.open(*((self.groups.member, self.groups.end) if known else (None,)))
+        elif words[0] == "policy-map":
+            self.ports.open_policy(words)
+            self.open(self.ports.in_policy)
         elif words[0] == "archive":
-            return self.open(self.in_archive)
+            self.open(self.in_archive)
         elif not (SESSION.fullmatch(line) or FRAME.fullmatch(line)):
             self.other(bare, line, taken=taken)
-            return self.open(None)
-        return ""
+            self.open(None)
 
     def other(self, bare: list[str], line: str, *, taken: bool) -> None:
         """A head that is known to filter nothing."""
@@ -158,48 +183,19 @@ class Reader:
         if words[0] == "path":
             self.archive = True
 
-    # ---- interfaces -----------------------------------------------------------------------
-
-    def open_interface(self, words: list[str]) -> str:
-        if len(words) < 2 or words[1] == "range":  # noqa: PLR2004 - interface and its name
-            raise self.error(f"not understood: {' '.join(words)!r}; name one interface")
-        self.interface = interface_key("".join(words[1:3]) if len(words) == 3 else words[1])  # noqa: PLR2004
-        return self.open(self.in_interface)
-
-    def in_interface(self, words: list[str]) -> None:
-        bare = words[1:] if words[0] == "no" else words
-        if bare[:2] == ["ip", "access-group"] or bare[:3] == ["ip", "port", "access-group"]:
-            self.bind(bare, taken=bare != words)
-            return
-        why = lookup(bare, FILTERS_THERE)
-        if why is not None and bare == words:
-            raise self.error(f"not understood: {' '.join(words)!r} ({FILTERS_THERE[why]})")
-        if why is None and bare and lookup(bare, HARMLESS_THERE) is None:
-            raise self.error(f"not understood: {' '.join(words)!r} (nothing is known of it; it may filter)")
-
-    def bind(self, words: list[str], *, taken: bool) -> None:
-        port = words[1] == "port"
-        rest = words[3:] if port else words[2:]
-        if len(rest) != 2 or rest[1] not in tuple(Direction) or (port and not self.dialect.port_lists):  # noqa: PLR2004
-            raise self.error(f"not understood: {' '.join(words)!r}")
-        place = (self.interface, Direction(rest[1]))
-        self.places[f"{self.interface} {rest[1]}"] = self.line
-        if not taken:
-            self.bindings[place] = Bound(rest[0], port)
-        elif self.bindings.get(place) == Bound(rest[0], port):
-            del self.bindings[place]
-        else:
-            raise self.error(f"{self.interface} has no list {rest[0]} {rest[1]} to take off")
-
     # ---- lists ----------------------------------------------------------------------------
 
-    def list_head(self, words: list[str], *, taken: bool) -> str:
+    def list_head(self, words: list[str], *, taken: bool) -> None:
         rest = words[2:]
         if rest[:1] == ["resequence"] and self.dialect.groups == "ios" and not taken:
             self.resequence(rest[1:])
-            return ""
+            return
         if rest[:1] == ["logging"] or rest[:1] == ["log-update"]:
-            return ""
+            return
+        if len(rest) == 2 and rest[0] in OTHER_LISTS and not taken:  # noqa: PLR2004 - its kind and its name
+            self.acls[rest[1]] = AccessList(rest[1], fault=self.error(f"not understood: a list {rest[0]}"))
+            self.open(None)
+            return
         standard = False
         if rest and rest[0] in ("standard", "extended"):
             if not self.dialect.standard or (rest[0] == "extended" and self.dialect.groups != "ios"):
@@ -214,9 +210,9 @@ class Reader:
             if name not in self.acls:
                 raise self.error(f"there is no list {name} to take away")
             del self.acls[name]
-            return ""
+            return
         self.begin_list(name, standard=standard)
-        return self.open(self.in_list, self.end_list)
+        self.open(self.in_list, self.end_list)
 
     def begin_list(self, name: str, *, standard: bool) -> None:
         known = self.acls.get(name)
@@ -237,9 +233,23 @@ class Reader:
         self.acls[acl.name] = replace(
             acl, lines=tuple(body), numbered=not self.counted and bool(body), options=tuple(self.options)
         )
-        self.places.setdefault(f"list {acl.name}", self.line)
 
     def in_list(self, words: list[str]) -> None:
+        """A line of a list; one that is not understood matters only where the list filters."""
+        try:
+            self.list_line(words)
+        except Unclear as caught:
+            self.spoil(self.error(f"not understood: {caught}"))
+        except ConfigError as caught:
+            self.spoil(caught)
+
+    def spoil(self, error: ConfigError) -> None:
+        if self.acl.fault is None:
+            self.acl = replace(self.acl, fault=error)
+
+    def list_line(self, words: list[str]) -> None:
+        if self.numbered and (not words or words[0] not in ("permit", "deny", "remark")):
+            raise self.error(f"not understood: {' '.join((*self.numbered, *words))!r}")
         seq, words = self.sequence(words)
         first, line = words[0], " ".join(words)
         if first in ("permit", "deny"):
@@ -248,6 +258,8 @@ class Reader:
             self.add(Remark(" ".join(words[1:]), seq or (self.next_sequence() if self.dialect.numbered else 0)))
         elif seq:
             raise self.error(f"not understood: {line!r} in list {self.acl.name}")
+        elif first == "no" and line[3:] in COUNTERS:
+            self.options = [one for one in self.options if one != line[3:]]
         elif first == "no":
             self.take_line(words[1:])
         elif first == "resequence" and self.dialect.name == "arista_eos":
@@ -261,7 +273,7 @@ class Reader:
 
     def sequence(self, words: list[str]) -> tuple[int, list[str]]:
         """(sequence number or 0, the words behind it)."""
-        if len(words) == 1 or not (words[0].isdecimal() and words[0].isascii()):
+        if len(words) == 1 or not (words[0].isdecimal() and words[0].isascii() and len(words[0]) <= DIGITS):
             return 0, words
         seq = int(words[0])
         if not 0 < seq <= MAX_SEQ:
@@ -279,6 +291,8 @@ class Reader:
 
     def add(self, line: Entry | Remark) -> None:
         self.body.append(line)
+        if isinstance(line, Entry) and next(line.groups(), None) is not None:
+            self.places[self.acl.name, line.text] = self.line
         if line.seq:
             self.taken.add(line.seq)
             if line.seq < self.last:
@@ -288,7 +302,7 @@ class Reader:
     def take_line(self, words: list[str]) -> None:
         """`no 30`, or `no` and the line itself."""
         if len(words) == 1 and words[0].isdecimal():
-            wanted = [line for line in self.body if line.seq == int(words[0])]
+            wanted = [line for line in self.body if str(line.seq) == words[0]]
         elif words[:1] == ["remark"]:
             wanted = [line for line in self.body if isinstance(line, Remark) and line.text == " ".join(words[1:])]
         elif words and words[0] in ("permit", "deny"):
@@ -303,7 +317,11 @@ class Reader:
 
     def resequence(self, words: list[str]) -> None:
         """New sequence numbers, in the same order."""
-        numbers = [int(word) for word in words[1:3] if word.isdecimal() and int(word) > 0]
+        numbers = [
+            int(word)
+            for word in words[1:3]
+            if word.isdecimal() and len(word) <= DIGITS and int(word) in range(1, MAX_SEQ)
+        ]
         if len(words) != 3 or len(numbers) != 2 or words[0] not in self.acls:  # noqa: PLR2004 - name, start, step
             raise self.error(f"not understood: resequence {' '.join(words)}; name a list that is there, start and step")
         acl = self.acls[words[0]]
@@ -316,42 +334,55 @@ class Reader:
 
     def numbered_entry(self, words: list[str]) -> None:
         """`access-list 101 permit ...`, of IOS."""
-        name = words[1] if len(words) > 2 else ""  # noqa: PLR2004 - access-list, its number, a line
-        kinds = [
-            number % 2 == 0 for number, (a, b) in enumerate(NUMBERED_LISTS) if name.isdecimal() and a <= int(name) <= b
-        ]
+        name = words[1] if len(words) > 1 else ""
+        number = int(name) if name.isdecimal() and len(name) <= len("2699") else 0
+        kinds = [place % 2 == 0 for place, (first, last) in enumerate(NUMBERED_LISTS) if first <= number <= last]
+        if self.dialect.groups == "ios" and not kinds and (number in OTHER_NUMBERS or name in COMPILED):
+            return
         if not kinds or self.dialect.groups != "ios":
             raise self.error(f"not understood: {' '.join(words)!r} (no numbered list of IP packets)")
         self.begin_list(name, standard=kinds[0])
         self.counted = True
-        self.numbered_line(words)
         self.finish, self.numbered = self.end_list, words[:2]
-
-    def numbered_line(self, words: list[str]) -> None:
-        if words[2:3] not in (["permit"], ["deny"], ["remark"]):
-            raise self.error(f"not understood: {' '.join(words)!r}")
         self.in_list(words[2:])
 
     # ---- the whole ------------------------------------------------------------------------
 
     def check(self, config: Config) -> None:
-        """Refuse what a device takes but what then means something else than it says."""
-        self.groups.check()
-        for acl in config.acls.values():
-            line = self.places.get(f"list {acl.name}")
-            for entry in acl.entries:
-                for kind, name in entry.groups():
-                    one = config.groups.get(name)
-                    if one is None or one.kind != kind or not one.lines:
-                        what = "is empty" if one is not None and one.kind == kind else "is not there"
-                        raise self.error(f"list {acl.name}: the {kind} group {name} {what} ({entry.text})", line)
+        """Refuse what may decide packets and is not understood, and what means something else than it says."""
+        self.groups.check(self.prefix)
+        problems = [*self._unbound(config), *self.ports.problems(self.names)]
+        wanted = [name for name in config.acls if name.startswith(self.prefix)]
+        wanted += [bound.acl for (name, _), bound in config.bindings.items() if name in self.names]
+        for name in dict.fromkeys(wanted):
+            if name in config.acls:
+                problems += self._unclear(config.acls[name])
+        if problems:
+            raise min(problems, key=lambda one: (one.place and one.place.line) or 0)
+
+    def _unbound(self, config: Config) -> Iterator[ConfigError]:
         for (interface, direction), bound in config.bindings.items():
-            if bound.acl not in config.acls or not config.acls[bound.acl].entries:
-                what = "has no entries" if bound.acl in config.acls else "is not there"
-                raise self.error(
+            acl = config.acls.get(bound.acl)
+            if interface in self.names and (acl is None or not (acl.entries or acl.fault)):
+                what = "is not there" if acl is None else "has no entries"
+                yield self.error(
                     f"{interface} {direction.value}: list {bound.acl} {what}, and what the system does then differs",
-                    self.places.get(f"{interface} {direction.value}"),
+                    self.ports.lines.get((interface, direction)),
                 )
+
+    def _unclear(self, acl: AccessList) -> Iterator[ConfigError]:
+        if acl.fault is not None:
+            yield acl.fault
+        for entry in acl.entries:
+            for kind, name in entry.groups():
+                yield from self.groups.problems(
+                    kind, name, acl.name, entry.text, self.places.get((acl.name, entry.text))
+                )
+
+
+def _ends(raw: str, mark: str) -> bool:
+    """Whether a line ends a text: a word of its own, or a character anywhere."""
+    return raw.strip() == mark if mark in ("EOF", "@") else mark in raw
 
 
 def _sorted(lines: list[Entry | Remark]) -> list[Entry | Remark]:
