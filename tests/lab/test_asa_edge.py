@@ -42,9 +42,9 @@ route inside 10.10.0.0 255.255.0.0 10.10.255.1 1
 """
 
 
-EDGE_ROWS = """client,internet,tcp,135,denied,,EDGE-3
-client,internet,tcp,139,denied,,EDGE-3
-client,internet,tcp,445,denied,,EDGE-3
+EDGE_ROWS = """*,internet,tcp,135,denied,,EDGE-3
+*,internet,tcp,139,denied,,EDGE-3
+*,internet,tcp,445,denied,,EDGE-3
 internet,*,*,*,denied,,From level 0 to any other
 """
 
@@ -57,7 +57,9 @@ def site(tmp_path):
     (folder / "configs" / "edge1.cfg").write_text(EDGE, encoding="utf-8")
     settings = folder / "site.yaml"
     text = settings.read_text(encoding="utf-8")
-    settings.write_text(text.replace("../../inventory", str(ROOT / "inventory")), encoding="utf-8")
+    text = text.replace("../../inventory", str(ROOT / "inventory"))
+    # A port that the outbound list denies is measured too.
+    settings.write_text(text.replace("extra_ports: [", "extra_ports: [tcp/445, "), encoding="utf-8")
     rows = folder / "expectations.csv"
     kept, edge, rest = rows.read_text(encoding="utf-8").partition("# ---- not ours: ")
     last = rest[rest.index("# ---- the rest") :]
