@@ -129,11 +129,13 @@ def enter_fleet(os: str, server: TwinServer, key: Path, folder: Path, monkeypatc
     (inventory / "hosts.yaml").write_text(hosts, encoding="ascii")
     for name in ("groups", "defaults"):
         (inventory / f"{name}.yaml").write_text("{}\n", encoding="ascii")
-    nodes = {name: SimpleNamespace(name=name, is_device=True, stateful=False) for name in names}
+    nodes = {name: SimpleNamespace(name=name, is_device=True, enforces=True, stateful=False) for name in names}
     file = SimpleNamespace(
         deploy=deploy_settings, settings=SimpleNamespace(phase="install"), model_dump=lambda **_: {"site": "twins"}
     )
-    topology = SimpleNamespace(nodes=nodes, devices=list(nodes.values()), node=nodes.__getitem__)
+    topology = SimpleNamespace(
+        nodes=nodes, devices=list(nodes.values()), enforcers=list(nodes.values()), node=nodes.__getitem__
+    )
     site = SimpleNamespace(name="twins", folder=inventory, topology=topology, specs={}, file=file)
     for module in (apply_module, session_module, sessions_module, target_module, timers_module):
         monkeypatch.setattr(module, "get", PLATFORMS.__getitem__)
