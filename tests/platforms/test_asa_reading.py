@@ -275,16 +275,16 @@ def test_a_real_looking_configuration_is_read():
         ("nat (inside,outside) source static A B\n", r":1: .* it translates destinations"),
         ("object network O\n host 10.0.1.9\n nat (inside,outside) static 192.0.2.9\n", r":3: .* it translates destinations"),
         ("nat (inside,outside) source dynamic A B destination static C D\n", r":1: .* it translates destinations"),
-        ("ip verify reverse-path interface outside\n", r":1: .* is not understood"),
+        ("ip verify reverse-path outside\n", r":1: .* is not understood"),
         ("established tcp 4000 0\n", r":1: .* is not known"),
         ("firewall transparent\n", r":1: .* is not known"),
         ("dynamic-filter enable\n", r":1: .* is not known"),
         ("no nat (inside,outside) source static A B\n", r":1: .* is not understood"),
         ("same-security-traffic permit everything\n", r":1: .* is not understood"),
-        ("interface GigabitEthernet0/3\n nameif x\n magic 1\n", r":3: 'magic 1' below an interface is not understood"),
+        ("interface GigabitEthernet0/1\n nameif dmz\n magic 1\n", r":3: interface dmz is magic 1, which is not understood"),
         ("interface GigabitEthernet0/3\n nameif x\n security-level 101\n", r":3: .* is no security level"),
-        ("interface GigabitEthernet0/1\n nameif dmz\n zone-member Z\n", r"dev1: interface dmz is zone-member"),
-        ("interface GigabitEthernet0/1\n nameif dmz\n management-only\n", r"dev1: interface dmz is management-only"),
+        ("interface GigabitEthernet0/1\n nameif dmz\n zone-member Z\n", r":3: interface dmz is zone-member"),
+        ("interface GigabitEthernet0/1\n nameif dmz\n management-only\n", r":3: interface dmz is management-only"),
         ("clear configure all\n", r":1: .* is not understood"),
     ],
 )  # fmt: skip
@@ -355,3 +355,52 @@ def test_routes_are_read_by_the_names_that_the_inventory_uses():
 def test_routes_that_are_not_understood_are_refused(output):
     with pytest.raises(ConfigError, match="dev1"):
         answers(queries("inside", "198.51.100.1"), output)
+
+
+def test_a_reverse_path_check_asks_the_declared_routes_for_new_packets_only():
+    state = bound("extended permit ip any any", more="ip verify reverse-path interface dmz\n")
+    assert passes(state, packet(src="10.0.2.7"))
+    assert not passes(state, packet(src="10.0.1.7"))
+    assert passes(state, packet(src="10.0.1.7"), conn=KNOWN)
+    assert "reverse-path" in state.decide("dmz", packet(src="10.0.1.7"), NEW).entry
+    assert state.fingerprint() != bound("extended permit ip any any").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("nat", "refused"),
+    [
+        ("nat (inside,outside) source static A A destination static B B no-proxy-arp route-lookup", False),
+        ("nat (inside,outside) source dynamic any interface", False),
+        ("nat (inside,outside) 2 source static A C inactive", False),
+        ("nat (inside,elsewhere) source static A C", False),
+        ("nat (inside,outside) source static A C", True),
+        ("nat (inside,any) source static A C", True),
+        ("nat source static A C", True),
+        ("nat (dmz,elsewhere) source static A A destination static B C", True),
+        ("nat (elsewhere,dmz) source static A A destination static B C", True),
+        ("nat (elsewhere,other) source static A A destination static B C", False),
+        ("nat (inside,outside) source static A A service S T", True),
+        ("nat (inside,outside) source static A A service S S", False),
+        ("object network W\n host 10.0.2.80\n nat (dmz,outside) static 192.0.2.80", True),
+        ("object network W\n host 10.0.2.80\n nat (dmz,elsewhere) static 192.0.2.80", False),
+    ],
+)
+def test_translations_matter_where_a_packet_meets_them(nat, refused):
+    if not refused:
+        assert passes(running(nat + "\n"), packet(src="10.0.1.5", dst="10.0.2.5"), "inside")
+        return
+    with pytest.raises(ConfigError, match=r"dev1:\d+: .*it translates destinations"):
+        running(nat + "\n")
+
+
+def test_names_of_addresses_stand_for_them():
+    names = "names\nname 10.0.1.11 node1 description the first\nname 10.9.0.0 branch\n"
+    entries = ("extended permit tcp host node1 branch 255.255.0.0", "extended permit udp any object-group G")
+    group = "object-group network G\n network-object host node1\n network-object branch 255.255.255.0\n"
+    state = bound(*entries, more=names + group)
+    assert passes(state, packet(src="10.0.1.11", dst="10.9.200.1"))
+    assert not passes(state, packet(src="10.0.1.12", dst="10.9.200.1"))
+    assert passes(state, packet(UDP, dst="10.0.1.11"))
+    assert not passes(state, packet(UDP, dst="10.9.1.11"))
+    with pytest.raises(ConfigError, match="'node1' is no IPv4 address"):
+        bound(*entries, more=group)

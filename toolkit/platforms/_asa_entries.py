@@ -39,8 +39,9 @@ class Service(NamedTuple):
 class Reader:
     """Reads lists of one configuration; what was read of an address or a group before is looked up."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, names: Mapping[str, str]) -> None:
         self.objects = objects
+        self.names = names  # that stand for addresses
         self._addresses: dict[tuple[str, str], Intervals] = {}
 
     def rules(self, name: str, lines: tuple[Line, ...]) -> tuple[Rule, ...]:
@@ -84,13 +85,13 @@ class Reader:
         """Intervals of one line of a network object or group; None for an IPv6 member, which holds no IPv4."""
         match line.words:
             case ("host", host) | ("network-object", "host", host):
-                yield None if ":" in host else _host(host, line.place)
+                yield None if ":" in host else self.host(host, line.place)
             case ("subnet", prefix) | ("network-object", prefix) if ":" in prefix:
                 yield None
             case ("subnet", address, mask) | ("network-object", address, mask) if address != "object":
-                yield _masked(address, mask, line.place)
+                yield _masked(self.names.get(address, address), mask, line.place)
             case ("range", low, high):
-                first, last = _host(low, line.place)[0], _host(high, line.place)[0]
+                first, last = self.host(low, line.place)[0], self.host(high, line.place)[0]
                 if first > last:
                     raise _unclear(line, "is no range")
                 yield first, last
@@ -100,6 +101,14 @@ class Reader:
                 yield from self.network("object-group network", name, line, depth + 1)
             case _:
                 raise _unclear(line, "is not understood")
+
+    def host(self, text: str, place: Place) -> tuple[int, int]:
+        """One address, or the name that a person gave it.
+
+        Raises:
+            ConfigError: it is neither.
+        """
+        return _host(self.names.get(text, text), place)
 
     # ---- services -------------------------------------------------------------------------
 
@@ -232,10 +241,10 @@ class _Entry:
         if word == "any6" or ":" in word:
             return None
         if word == "host":
-            return (_host(self._next(), self.line.place),)
+            return (self.reader.host(self._next(), self.line.place),)
         if word in ("object", "object-group"):
             return self.reader.network(f"{word} network", self._next(), self.line)
-        return (_masked(word, self._next(), self.line.place),)
+        return (_masked(self.reader.names.get(word, word), self._next(), self.line.place),)
 
     def _ports(self, services: list[Service]) -> dict[object, Intervals | None] | None:
         """Ports behind an address: an operator, or a group of services; None where there are none."""
@@ -309,7 +318,7 @@ def protocol(word: str, line: Line) -> int | None:
     """
     if word in PROTOCOLS:
         return PROTOCOLS[word]
-    if word.isdecimal() and int(word) <= MAX_OCTET:
+    if _is_number(word, MAX_OCTET):
         return int(word)
     raise _unclear(line, f"names protocol {word!r}, which is not known")
 
@@ -344,19 +353,24 @@ def ports_at(words: Words, at: int, number: int | None, line: Line) -> tuple[Int
 def _port(word: str, names: Mapping[str, int], line: Line) -> int:
     if word in names:
         return names[word]
-    if word.isdecimal() and int(word) <= MAX_PORT:
+    if _is_number(word, MAX_PORT):
         return int(word)
     raise _unclear(line, f"names port {word!r}, which is not known")
 
 
 def _kinds(words: Words, line: Line) -> Intervals:
     """ICMP type, or type and code, as intervals of type * 256 + code."""
-    number = ICMP_TYPES.get(words[0], int(words[0]) if words[0].isdecimal() else MAX_OCTET + 1)
-    code = int(words[1]) if len(words) == 2 and words[1].isdecimal() else None  # noqa: PLR2004
-    if number > MAX_OCTET or len(words) > 2 or (len(words) == 2 and (code is None or code > MAX_OCTET)):  # noqa: PLR2004
+    number = ICMP_TYPES.get(words[0], int(words[0]) if _is_number(words[0], MAX_OCTET) else MAX_OCTET + 1)
+    code = int(words[1]) if len(words) == 2 and _is_number(words[1], MAX_OCTET) else None  # noqa: PLR2004
+    if number > MAX_OCTET or len(words) > 2 or (len(words) == 2 and code is None):  # noqa: PLR2004
         raise _unclear(line, f"names ICMP type {' '.join(words)!r}, which is not known")
     first = number * 256
     return ((first, first + MAX_OCTET) if code is None else (first + code, first + code),)
+
+
+def _is_number(word: str, most: int) -> bool:
+    """Whether a word is a number up to `most`, in the digits that devices write."""
+    return word.isdecimal() and word.isascii() and len(word) <= len(str(MAX_PORT)) and int(word) <= most
 
 
 def _host(text: str, place: Place) -> tuple[int, int]:

@@ -72,7 +72,7 @@ def _check_names(policy: DevicePolicy, foreign: AsaState) -> None:
 
 def _entries(interface: str, foreign: AsaState, space: Space) -> Iterator[Entry]:
     """The interface's list and the global one behind it, whose entries all come behind the first."""
-    reader = Reader(foreign.config.objects)
+    reader = Reader(foreign.config.objects, foreign.config.names)
     own = foreign.list_of(interface, "in")
     length = len(foreign.config.lists[own]) if own else 0
     for name in (own, foreign.list_of(*GLOBAL)):

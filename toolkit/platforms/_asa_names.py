@@ -49,15 +49,17 @@ def _words(text: str) -> frozenset[str]:
 
 # Commands without any say in what passes from one interface to another, whatever stands below them.
 IGNORED: Final = _words("""
-    : ! ASA Cryptochecksum aaa aaa-server aaa-server-group app-agent arp asdm asp banner boot bgp call-home
-    class-map clock cluster community-list coredump configuration console crashinfo crypto ddns dhcp-client dhcpd
-    dhcprelay dns dns-group-map domain-name dynamic-access-policy-record dynamic-map enable end event failover
-    flow-export fips fragment ftp group-policy hostname hpm http icmp ipsec isakmp ipv6 jumbo-frame key l2tp lacp
-    license logging mac-address mac-list management-access monitor-interface mtu multicast-routing name names ntp
-    nve object-group-search pager passwd password-policy policy-list prefix-list priority-queue privilege prompt
-    quota regex route route-map router service sla smart-tunnel smtp-server snmp snmp-map snmp-server sntp ssh ssl
-    sysopt tcp-map telnet terminal threat-detection time-range timeout tls-proxy track tunnel-group uc-ime
-    username user-identity virtual vpdn vpn-addr-assign vpn-sessiondb webvpn xlate zonelabs-integrity
+    ! : ASA Cryptochecksum aaa aaa-server aaa-server-group app-agent arp as-path asdm asp auth-prompt banner bgp
+    boot call-home checkheaps class-map client-update clock cluster community-list compression configuration console
+    coredump crashinfo crypto cts ddns dhcp-client dhcpd dhcprelay dns dns-group dns-group-map domain-name
+    dynamic-access-policy-record dynamic-map enable end event failover fips flow-export forward-reference fragment
+    ftp group-policy hostname hpm http icmp ipsec ipv6 isakmp jumbo-frame key l2tp lacp ldap license logging
+    mac-address mac-list management-access memory monitor-interface mtu multicast-routing names ntp nve
+    object-group-search pager passwd password-policy policy-list prefix-list priority-queue privilege prompt quota
+    regex route route-map router service service-module sla smart-tunnel smtp-server snmp snmp-map snmp-server sntp
+    ssh ssl sysopt tcp-map telnet terminal tftp-server threat-detection time-range timeout tls-proxy track
+    tunnel-group uc-ime user-identity user-storage username virtual vpdn vpn-addr-assign vpn-sessiondb webvpn xlate
+    zonelabs-integrity
 """)
 # Sub-commands of an interface that do not filter.
 INTERFACE: Final = _words("""

@@ -76,7 +76,8 @@ class AsaState:
         mine = sorted(self.names.values())
         bound = {key: name for key, (name, _) in config.bound.items() if name in self.rules}
         parts = [
-            f"{[(name, config.interfaces[name]) for name in mine]} {config.inter} {config.intra} {config.icmp}",
+            f"{[(n, *config.interfaces[n][:3]) for n in mine]} {config.inter} {config.intra} {config.icmp}",
+            f"reverse path {sorted(config.reverse & set(mine))}",
             *(f"{key} {name}" for key, name in sorted(bound.items())),
             *(repr((name, [(r.action, *r.boxes()) for r in rules])) for name, rules in sorted(self.rules.items())),
             *(f"{name} {len(config.lists[name])}" for name in sorted(config.lists) if self.is_ours(name)),
@@ -198,11 +199,17 @@ class AsaState:
             if outbound is not None:
                 passing = passing & permitted(space, self.rules[outbound], Action.DENY)
             found = found | passing
-        return found | (rest & listed)  # what no route leads anywhere is not forwarded at all
+        found = found | (rest & listed)  # what no route leads anywhere is not forwarded at all
+        if self.names[interface] not in self.config.reverse:
+            return found
+        return found & space.union(Box.of(src=prefix) for prefix in self.context.domains.get(interface, ()))
 
     def _decide(self, interface: str, packet: Packet) -> Decision:
         self.check_ways(interface)
         rules = self.entering(interface)
+        known = self.context.domains.get(interface, ())
+        if self.names[interface] in self.config.reverse and not any(packet.src in prefix for prefix in known):
+            return Decision(Action.DENY, IMPLICIT, "the source is not routed back (ip verify reverse-path)", "")
         name = self.list_of(interface, "in") or self.list_of(*GLOBAL) or IMPLICIT
         decision = Decision(Action.PERMIT, IMPLICIT, "no list is bound", "")
         if rules is not None:
@@ -250,11 +257,13 @@ def read(context: DeviceContext, config: Config) -> AsaState:
             known = ", ".join(f"{name} ({level.hardware})" for name, level in config.interfaces.items()) or "none"
             message = f"interface {interface} is not there, or has no nameif (there are: {known})"
             raise ConfigError(message, place=Place(context.device))
-        if config.interfaces[name].unfit:
-            message = f"interface {interface} is {config.interfaces[name].unfit}, which is not understood"
-            raise ConfigError(message, place=Place(context.device))
+        unfit = config.interfaces[name].unfit
+        if unfit is not None:
+            message = f"interface {interface} is {' '.join(unfit.words)}, which is not understood"
+            raise ConfigError(message, place=unfit.place)
         names[interface] = name
-    reader = Reader(config.objects)
+    _check_nat(config, frozenset(names.values()))
+    reader = Reader(config.objects, config.names)
     rules: dict[str, tuple[Rule, ...]] = {}
     relevant = {(name, direction) for name in names.values() for direction in ("in", "out")} | {GLOBAL}
     for key, (target, place) in config.bound.items():
@@ -263,6 +272,14 @@ def read(context: DeviceContext, config: Config) -> AsaState:
         if key in relevant:
             rules[target] = reader.rules(target, config.lists[target])
     return AsaState(context, config, names, rules)
+
+
+def _check_nat(config: Config, names: frozenset[str]) -> None:
+    """Refuse translations that packets of the device's interfaces meet: a list sees other addresses than they have."""
+    for line, real, mapped, both in config.nats:
+        if {mapped, *((real,) if both else ())} & (names | {"any"}):
+            message = "it translates destinations, so a list's addresses are not those of packets"
+            raise ConfigError(f"{' '.join(line.words)[:80]!r} is not understood: {message}", place=line.place)
 
 
 def entry_digest(line: Line) -> str:
@@ -276,7 +293,7 @@ def entry_digest(line: Line) -> str:
             address = IPv4Address(hashlib.sha256(name.encode()).digest()[:4])
             named["object-group network", name] = (Line(("network-object", "host", str(address)), line.place),)
     try:
-        rules = Reader(named).rules("", (line,))
+        rules = Reader(named, {}).rules("", (line,))
     except ConfigError:
         return ""  # an entry as we never write one
     return hashlib.sha256(repr([(rule.action, *rule.boxes()) for rule in rules]).encode()).hexdigest()[:8]

@@ -5,6 +5,7 @@ Commands that do not filter are known by their heads; every other one is read, o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -18,6 +19,10 @@ Words = tuple[str, ...]
 GLOBAL: Final = ("", "global")
 MOST: Final = 100  # the highest security level
 OBJECTS: Final = ("object", "object-group")
+# A prompt that somebody copied with the configuration.
+PROMPT: Final = re.compile(r"[A-Za-z0-9][\w./-]*[#>] ?((sh|show) run\S*|exit)?")
+NAT_INTERFACES: Final = re.compile(r"\(([^,()]+),([^,()]+)\)")
+NAT_HARMLESS: Final = ("no-proxy-arp", "route-lookup", "dns", "unidirectional", "inactive")
 
 
 class Line(NamedTuple):
@@ -28,12 +33,24 @@ class Line(NamedTuple):
 
 
 class Level(NamedTuple):
-    """An interface that has a name: its hardware, its security level, whether it speaks IPv6, and where it stands."""
+    """An interface that has a name: its hardware, its security level, whether it speaks IPv6, and where it stands.
+
+    `unfit` is the line that makes it no ordinary routed interface, where there is one.
+    """
 
     hardware: str
     level: int
     ipv6: bool = False
-    unfit: str = ""  # what makes it no ordinary routed interface
+    unfit: Line | None = None
+
+
+class Nat(NamedTuple):
+    """A translation that changes the destinations that a list sees, between the real and the mapped interface."""
+
+    line: Line
+    real: str
+    mapped: str
+    both: bool  # whether packets that enter by the real interface are among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +58,8 @@ class Config:
     """What decides packets. `bound` maps (nameif, `in` or `out`), or `GLOBAL`, to a list's name and the place.
 
     `objects` maps (head, name) such as (`object-group network`, `WEB`) to the lines below it. `icmp` tells whether
-    ICMP is inspected, so that an answer is part of a connection.
+    ICMP is inspected, so that an answer is part of a connection. `names` are the addresses that a person named.
+    `reverse` are the interfaces that take a packet only where its source is routed back.
     """
 
     interfaces: dict[str, Level] = field(default_factory=dict)
@@ -51,6 +69,9 @@ class Config:
     inter: bool = False
     intra: bool = False
     icmp: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    nats: tuple[Nat, ...] = ()
+    reverse: frozenset[str] = frozenset()
 
 
 def apply_script(text: str, file: str, before: Config) -> Config:
@@ -69,8 +90,9 @@ def _blocks(text: str, file: str) -> Iterator[tuple[Line, tuple[Line, ...]]]:
     """Each command with the indented lines below it; deeper lines belong to the same command."""
     head: Line | None = None
     body: list[Line] = []
-    for number, raw in enumerate(text.splitlines(), 1):
-        if not raw.strip():
+    # Only a newline ends a line of a device: others may stand in a remark.
+    for number, raw in enumerate(text.split("\n"), 1):
+        if not raw.strip() or PROMPT.fullmatch(raw.strip()):
             continue
         line = Line(tuple(raw.split()), Place(file, number))
         if raw[0].isspace() and head is not None:
@@ -94,6 +116,9 @@ class _Reader:
         self.bound = dict(before.bound)
         self.flags = {"inter-interface": before.inter, "intra-interface": before.intra}
         self.icmp = before.icmp
+        self.names = dict(before.names)
+        self.nats = list(before.nats)
+        self.reverse = set(before.reverse)
         self.inspecting: set[str] = set()
         self.known: dict[str, set[Words]] = {}  # entries of each list that was added to
         self.handlers = {
@@ -102,6 +127,7 @@ class _Reader:
             "clear": self._clear,
             "interface": self._interface,
             "ip": self._ip,
+            "name": self._name,
             "nat": self._nat,
             "no": self._no,
             "object": self._object,
@@ -124,6 +150,9 @@ class _Reader:
             inter=flags["inter-interface"],
             intra=flags["intra-interface"],
             icmp=self.icmp,
+            names=self.names,
+            nats=tuple(self.nats),
+            reverse=frozenset(self.reverse),
         )
 
     def take(self, head: Line, body: tuple[Line, ...]) -> None:
@@ -196,7 +225,9 @@ class _Reader:
             self._nat(line, ())
         # Services for one transport carry it behind the name.
         typed = (Line(("transport", *words[3:]), head.place),) if words[3:] else ()
-        kept = list(self.objects.get(key, typed)) if words[0] == "object-group" else list(typed)
+        # An object holds one thing: what defines it again takes the place of what did.
+        defined = any(line.words[0] not in ("nat", "description", "no") for line in body)
+        kept = list(typed) if words[0] == "object" and defined else list(self.objects.get(key, typed))
         for line in body:
             if line.words[0] == "no":
                 kept = [one for one in kept if one.words != line.words[1:]]
@@ -206,13 +237,24 @@ class _Reader:
             self.objects[key] = tuple(kept)
 
     def _nat(self, head: Line, _: tuple[Line, ...]) -> None:
-        """Sources that are translated on their way out leave the addresses that a list sees; others do not."""
-        if "dynamic" not in head.words or "destination" in head.words:
-            message = "is not understood: it translates destinations, so a list's addresses are not those of packets"
-            raise _unclear(head, message)
+        """Sources that are translated on their way out leave the addresses that a list sees; others do not.
+
+        A list sees real addresses. A packet to a mapped address has another destination than the list sees: it enters
+        by the mapped interface, or by the real one where destinations are translated as well. What is translated to
+        itself stays what it is.
+        """
+        words = head.words[1:]
+        pair = NAT_INTERFACES.fullmatch(words[0]) if words else None
+        words = words[1:] if pair else words
+        changes = _changes(tuple(word for word in words if word not in ("after-auto", "auto") and not word.isdecimal()))
+        if "inactive" in words or not any(changes):
+            return
+        real, mapped = (pair[1], pair[2]) if pair else ("any", "any")
+        self.nats.append(Nat(head, real, mapped, changes[1]))
 
     def _interface(self, head: Line, body: tuple[Line, ...]) -> None:
-        name, level, ipv6, unfit = "", None, False, ""
+        name, level, ipv6 = "", None, False
+        unfit: Line | None = None
         for line in body:
             word = line.words[0]
             if word == "nameif" and len(line.words) == 2:  # noqa: PLR2004
@@ -222,17 +264,25 @@ class _Reader:
             elif word == "ipv6":
                 ipv6 = True
             elif word in ("management-only", "bridge-group", "zone-member"):
-                unfit = word
+                unfit = line
             elif word not in INTERFACE:
-                raise _unclear(line, "below an interface is not understood")
+                unfit = unfit or line
         if name:
             default = MOST if name == "inside" else 0
             self.interfaces[name] = Level(head.words[1], default if level is None else level, ipv6, unfit)
 
     def _ip(self, head: Line, _: tuple[Line, ...]) -> None:
         """Pools are for tunnels; a check of the reverse path drops packets."""
-        if head.words[1:2] not in (("local",), ("audit",)):
+        if head.words[1:4] == ("verify", "reverse-path", "interface") and len(head.words) == 5:  # noqa: PLR2004
+            self.reverse.add(head.words[4])
+        elif head.words[1:2] not in (("local",), ("audit",)):
             raise _unclear(head, "is not understood")
+
+    def _name(self, head: Line, _: tuple[Line, ...]) -> None:
+        """`name 10.0.0.1 web description ...`: the device then shows the name wherever the address stands."""
+        if len(head.words) < 3:  # noqa: PLR2004 - an address and a name
+            raise _unclear(head, "is not understood")
+        self.names[head.words[2]] = head.words[1]
 
     def _policy_map(self, head: Line, body: tuple[Line, ...]) -> None:
         if any(line.words == ("inspect", "icmp") for line in body):
@@ -246,6 +296,19 @@ class _Reader:
         if len(head.words) != 3 or head.words[1] != "permit" or head.words[2] not in self.flags:  # noqa: PLR2004
             raise _unclear(head, "is not understood")
         self.flags[head.words[2]] = on
+
+
+def _changes(words: Words) -> tuple[bool, bool]:
+    """(whether packets to a mapped source, whether packets to a mapped destination lose the address that they had)."""
+    rest = words[1:] if words[:1] == ("source",) else words
+    source = rest[:1] != ("dynamic",) and (len(rest) < 3 or words[:1] != ("source",) or rest[1] != rest[2])  # noqa: PLR2004
+    behind = rest[rest.index("destination") :] if "destination" in rest else ()
+    destination = bool(behind) and (len(behind) < 4 or behind[1] != "static" or behind[2] != behind[3])  # noqa: PLR2004
+    if "service" in rest:
+        at = rest.index("service")
+        same = len(rest) > at + 2 and rest[at + 1] == rest[at + 2]
+        source, destination = source or not same, destination or not same
+    return source, destination
 
 
 def _bind_point(head: Line) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ the place of the one before, which is then removed: there is no moment without a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import unified_diff
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -144,14 +145,11 @@ class CiscoAsa:
         if asked is None:
             return rest
         config, ours = rest.config, asked.config
-        merged = Config(
-            config.interfaces,
-            {**config.objects, **ours.objects},
-            {**config.lists, **ours.lists},
-            {**config.bound, **ours.bound},
-            config.inter,
-            config.intra,
-            config.icmp,
+        merged = replace(
+            config,
+            objects={**config.objects, **ours.objects},
+            lists={**config.lists, **ours.lists},
+            bound={**config.bound, **ours.bound},
         )
         return read(now.context, merged)
 
@@ -171,7 +169,7 @@ def _base(text: str, before: AsaState) -> Config:
     named = any(line.startswith(" nameif ") for line in text.splitlines())
     if not named:
         return config
-    return Config({}, config.objects, config.lists, config.bound)
+    return Config({}, config.objects, config.lists, config.bound, names=config.names)
 
 
 def _extends(state: AsaState) -> bool:
@@ -313,5 +311,5 @@ def _object_lines(before: Config, after: Config, key: tuple[str, str]) -> Iterat
 
 def _same_list(before: Config, after: Config, name: str) -> bool:
     """Whether a list reads the same, with groups as they shall be: those are repaired by themselves."""
-    reader = Reader({**before.objects, **after.objects})
+    reader = Reader({**before.objects, **after.objects}, {**before.names, **after.names})
     return name in before.lists and _meanings(before, name, reader) == _meanings(after, name, reader)
