@@ -6,6 +6,7 @@ reads the keys `kind`, `interfaces`, `routes` and `filter` from its data. Cables
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,7 +70,10 @@ Prefix = Annotated[IPv4Network, BeforeValidator(_no_ipv6)]
 
 
 class InterfaceData(FileModel):
-    """One interface in the inventory: routed with addresses, or a switch port in a named bridge."""
+    """One interface in the inventory: routed with addresses, or a switch port in a named bridge.
+
+    With both it is the routed interface of that bridge (an SVI, `Vlan10`, `irb.10`): where the switch itself routes.
+    """
 
     addresses: tuple[InterfaceAddress, ...] = ()
     bridge: str | None = None
@@ -121,12 +125,19 @@ class NodeData(FileModel):
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface of a node."""
+    """An interface of a node: `bridge` names what a switch port is in, `routes_for` what an SVI routes for."""
 
     node: str
     name: str
     addresses: tuple[IPv4Interface, ...] = ()
     bridge: str | None = None
+    routes_for: str | None = None
+
+    @property
+    def vlan(self) -> int | None:
+        """The number at the end of an SVI's name (`Vlan10`, `irb.10`), None where it has none or is no SVI."""
+        found = re.search(r"\d+$", self.name) if self.routes_for is not None else None
+        return int(found[0]) if found else None
 
     @property
     def port(self) -> Port:
@@ -164,6 +175,11 @@ class Node:
     def enforces(self) -> bool:
         """Whether the policy is enforced on it; a device with `filter.mode: none` only forwards."""
         return self.is_device and self.filter.mode is not Ownership.NONE
+
+    @property
+    def vlans(self) -> dict[str, int]:
+        """VLAN number of each bridge that an SVI with a number routes for."""
+        return {one.routes_for or "": one.vlan for one in self.interfaces.values() if one.vlan is not None}
 
     @property
     def stateful(self) -> bool:
@@ -293,12 +309,24 @@ class Topology:
                 ports[interface.node, interface.bridge].append(interface.port)
         return {key: tuple(value) for key, value in ports.items()}
 
+    def svi_of(self, device: str, bridge: str) -> Port | None:
+        """The routed interface of a bridge, None where the device only switches there."""
+        return self._svis.get((device, bridge))
+
+    @cached_property
+    def _svis(self) -> dict[tuple[str, str], Port]:
+        return {(one.node, one.routes_for): one.port for one in self.interfaces() if one.routes_for is not None}
+
     def _same_segment(self, port: Port) -> Iterator[Port]:
         if port in self.peer:
             yield self.peer[port]
-        bridge = self.interface(port).bridge
+        interface = self.interface(port)
+        bridge = interface.bridge or interface.routes_for
         if bridge is not None:
             yield from self.ports_of_bridge(port[0], bridge)
+            svi = self.svi_of(port[0], bridge)
+            if svi is not None:
+                yield svi
 
     def _connect(self, end: Port, other: Port) -> None:
         if end[0] not in self.nodes:
@@ -306,6 +334,11 @@ class Topology:
         if end[1] not in self.nodes[end[0]].interfaces:
             names = ", ".join(self.nodes[end[0]].interfaces) or "none"
             raise SiteError(f"link {_link(end, other)}: {end[0]} has no interface {end[1]!r} (its interfaces: {names})")
+        if self.interface(end).routes_for is not None:
+            raise SiteError(
+                f"link {_link(end, other)}: {_name(end)} is the routed interface of bridge "
+                f"{self.interface(end).routes_for!r} and takes no cable; link a port of the bridge"
+            )
         if end in self.peer:
             raise SiteError(f"link {_link(end, other)}: {end[0]}:{end[1]} is already linked to {_name(self.peer[end])}")
         self.peer[end] = other
@@ -383,22 +416,39 @@ def _node(name: str, host: Any, document: Document) -> Node:
     if data.kind is not Kind.HOST and not data.interfaces:
         raise SiteError(f"device {name} has no interfaces, so nothing can be enforced on it", place=place)
     for interface, one in data.interfaces.items():
-        if (one.bridge is None) == (not one.addresses) and one.bridge is not None:
-            raise SiteError(
-                f"{name}:{interface} is a port of bridge {one.bridge!r} and has addresses too; choose one",
-                place=document.place(name, "data", "interfaces", interface),
-            )
         if one.bridge is not None and data.kind is Kind.HOST:
             raise SiteError(f"{name} is a host, so {interface} cannot be in a bridge", place=place)
+        if one.bridge is not None and one.addresses:
+            _check_svi(name, interface, data, document.place(name, "data", "interfaces", interface))
     return Node(
         name=name,
         kind=data.kind,
-        interfaces={key: Interface(name, key, value.addresses, value.bridge) for key, value in data.interfaces.items()},
+        interfaces={key: _interface(name, key, value) for key, value in data.interfaces.items()},
         routes=tuple(Route(route.prefix, route.via, route.metric) for route in data.routes),
         platform=host.platform,
         management=host.hostname,
         filter=data.filter,
     )
+
+
+def _interface(node: str, name: str, data: InterfaceData) -> Interface:
+    if data.bridge is not None and data.addresses:
+        return Interface(node, name, data.addresses, routes_for=data.bridge)
+    return Interface(node, name, data.addresses, data.bridge)
+
+
+def _check_svi(node: str, interface: str, data: NodeData, place: Place) -> None:
+    """A bridge is routed by one interface, has ports, and is not called like another one's."""
+    bridge = data.interfaces[interface].bridge
+    inside = {name: one for name, one in data.interfaces.items() if one.bridge == bridge and name != interface}
+    others = [name for name, one in inside.items() if one.addresses]
+    if others:
+        raise SiteError(f"{node}: {interface} and {others[0]} both route for bridge {bridge!r}; one can", place=place)
+    if not inside:
+        raise SiteError(
+            f"{node}:{interface} routes for bridge {bridge!r}, which has no port; give it one, or leave the bridge out",
+            place=place,
+        )
 
 
 def _name(port: Port) -> str:

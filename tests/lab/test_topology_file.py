@@ -179,10 +179,10 @@ def test_by_hand_nodes_give_themselves_their_addresses(reference, document, vali
     lines = {name: node.pop("exec")[0] for name, node in made["topology"]["nodes"].items()}
     assert made == document
     assert lines["node1"] == (
-        "sh -c 'ip link set lo up && ip addr add 10.10.1.11/24 dev eth1 && ip link set eth1 up && "
+        "sh -c 'ip link set lo up && ip addr add 10.10.1.11/24 dev eth1 && ip link set dev eth1 up && "
         "ip route add 0.0.0.0/0 via 10.10.1.1'"
     )
-    assert "ip link set eth1 master nodes_a" in lines["leaf1"]
+    assert "ip link set dev eth1 master nodes_a" in lines["leaf1"]
     assert not any("eth0" in line or "rule" in line for line in lines.values())
 
 

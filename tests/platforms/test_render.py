@@ -472,4 +472,4 @@ def test_platforms_are_the_files_of_the_folder():
 
 
 def test_ownership_modes_are_all_decided():
-    assert set(Ownership) == {Ownership.OWN, Ownership.EXTEND, Ownership.JUMP}
+    assert set(Ownership) == {Ownership.OWN, Ownership.EXTEND, Ownership.JUMP, Ownership.NONE}

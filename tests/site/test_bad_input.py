@@ -175,7 +175,7 @@ MISTAKES = [
         "hosts.yaml",
         "      mode: jump",
         "      mode: jmp",
-        r"hosts\.yaml:\d+: filter\.mode: Input should be 'own', 'extend' or 'jump'",
+        r"hosts\.yaml:\d+: filter\.mode: Input should be 'own', 'extend', 'jump' or 'none'",
     ),
     (
         "hosts.yaml",

@@ -155,7 +155,8 @@ def _node(site: Site, node: Node, health: dict[str, Any], management: str | None
     if node.filter.running:
         labels["toolkit.running"] = node.filter.running
     labels = {key: value for key, value in labels.items() if value}
-    forward = {FORWARD: "1" if node.kind in (Kind.FIREWALL, Kind.ROUTER) else "0"}
+    routes = node.kind in (Kind.FIREWALL, Kind.ROUTER) or any(i.routes_for for i in node.interfaces.values())
+    forward = {FORWARD: "1" if routes else "0"}
     if not node.is_device:
         return {"image": HOST_IMAGE, "network-mode": "none", "sysctls": forward, **health, "labels": labels}
     body: dict[str, Any] = {"image": DEVICE_IMAGE, "mgmt-ipv4": management}
@@ -177,11 +178,12 @@ def cables(node: Node) -> dict[str, str]:
     """What the interfaces of a node are called in the lab.
 
     Linux keeps their names. A vendor's names are too long for it, or hold a slash, so their cables are numbered as
-    vendors' images number them too; `names` of the node lists both.
+    vendors' images number them too; `names` of the node lists both. The routed interface of a bridge is the bridge.
     """
-    if not typed(node):
-        return {name: name for name in node.interfaces}
-    return {name: f"eth{number}" for number, name in enumerate(node.interfaces, 1)}
+    cabled = [one.name for one in node.interfaces.values() if one.routes_for is None]
+    svis = {one.name: one.routes_for for one in node.interfaces.values() if one.routes_for is not None}
+    names = {name: f"eth{number}" for number, name in enumerate(cabled, 1)} if typed(node) else dict.fromkeys(cabled)
+    return {**{name: cable or name for name, cable in names.items()}, **svis}
 
 
 def cable_end(site: Site, port: Port) -> str:

@@ -56,6 +56,9 @@ class Remaining:
         """Whether an interface has its link: it, its cable and the node at the other end are up."""
         if port[0] in self._dead or port in self._cut:
             return False
+        bridge = self.topology.interface(port).routes_for
+        if bridge is not None:  # it is up while a port of its bridge is
+            return any(map(self.port, self.topology.ports_of_bridge(port[0], bridge)))
         peer = self.topology.peer.get(port)
         return peer is None or peer[0] not in self._dead
 
@@ -106,6 +109,8 @@ class Remaining:
 
     def _joined(self, part: Part) -> Iterator[Part]:
         for interface in self.topology.nodes[part[0]].interfaces.values():
+            if interface.routes_for is not None and part[1] in (None, interface.routes_for):
+                yield part[0], interface.routes_for if part[1] is None else None
             peer = self.topology.peer.get(interface.port)
             if interface.bridge == part[1] and peer is not None and self.port(interface.port):
                 yield peer[0], self.topology.interface(peer).bridge

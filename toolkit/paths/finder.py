@@ -233,10 +233,10 @@ class PathFinder:
         return self._ways_found[start, goal]
 
     def _find_ways(self, start: Port, goal: Port) -> list[tuple[Hop, ...]]:
-        if start not in self.topology.peer or not self.remaining.port(start) or not self.remaining.port(goal):
+        if not self.remaining.port(start) or not self.remaining.port(goal):
             return []
-        ways: list[tuple[Port, tuple[Hop, ...]]] = [(self.topology.peer[start], ())]
-        seen: set[str] = set()
+        ways: list[tuple[Port, tuple[Hop, ...]]] = [(port, ()) for port in self._cabled(start)]
+        seen: set[str] = {start[0]} if self.topology.interface(start).routes_for is not None else set()
         while ways:
             done = [hops for port, hops in ways if port == goal]
             if done:
@@ -245,10 +245,21 @@ class PathFinder:
             ways = [step for port, hops in ways for step in self._over(port, hops, seen)]
         return []
 
+    def _cabled(self, start: Port) -> Iterator[Port]:
+        """Where a packet that leaves by an interface may arrive next: an SVI sends it out of its bridge's ports."""
+        bridge = self.topology.interface(start).routes_for
+        ports = [start] if bridge is None else self.topology.ports_of_bridge(start[0], bridge)
+        for port in ports:
+            if port in self.topology.peer and self.remaining.port(port):
+                yield self.topology.peer[port]
+
     def _over(self, port: Port, hops: tuple[Hop, ...], seen: set[str]) -> Iterator[tuple[Port, tuple[Hop, ...]]]:
         bridge = self.topology.interface(port).bridge
         if bridge is None:
             return
+        svi = self.topology.svi_of(port[0], bridge)
+        if svi is not None:
+            yield svi, (*hops, Hop(port[0], port[1], svi[1]))
         for other in self.topology.ports_of_bridge(port[0], bridge):
             peer = self.topology.peer.get(other)
             if other != port and peer is not None and peer[0] not in seen and self.remaining.port(other):

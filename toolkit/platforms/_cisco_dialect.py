@@ -55,6 +55,7 @@ class Dialect:
     indent: str = " "
     port_lists: bool = False  # layer-2 ports are bound with `ip port access-group`
     routing: str = ""  # the line that turns routing on, where it is off by default
+    svi_feature: str = ""  # the line that allows routed interfaces of VLANs, where one is needed
     ends: bool = True  # whether a configuration ends with `end`
 
     # ---- addresses and ports --------------------------------------------------------------

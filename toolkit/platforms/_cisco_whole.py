@@ -28,6 +28,10 @@ def whole_config(dialect: Dialect, config: Config, context: DeviceContext) -> st
     """The text: groups and lists first, then every interface with its addresses and its list, then routes."""
     lists = write_config(dialect, Config(config.acls, config.groups), {})
     lines = [f"!RANCID-CONTENT-TYPE: {dialect.vendor}", "!", f"hostname {context.device}", "!"]
+    vlans = sorted(context.node.vlans.values())
+    if vlans:
+        lines += [dialect.svi_feature, "!"] if dialect.svi_feature else []
+        lines += [line for number in vlans for line in (f"vlan {number}", "!")]
     ending = [*_interfaces(dialect, config, context), *_routes(dialect, context)]
     if dialect.ends:
         ending.append("end")
@@ -50,6 +54,8 @@ def _body(dialect: Dialect, context: DeviceContext, interface: Interface) -> Ite
     if interface.bridge is not None:
         yield f"description port of {remark_text(interface.bridge)}"
         yield "switchport"
+        if interface.bridge in context.node.vlans:
+            yield f"switchport access vlan {context.node.vlans[interface.bridge]}"
     elif (dialect.prefixes or context.node.kind is Kind.SWITCH) and not interface_key(interface.name).startswith(
         LOGICAL
     ):

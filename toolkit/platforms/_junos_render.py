@@ -78,6 +78,11 @@ def _device(device: str, running: JunosState) -> Iterator[Words]:
         yield from ((*head, "inet", "address", str(address)) for address in interface.addresses)
     for bridge in dict.fromkeys(one.bridge for one in node.interfaces.values() if one.bridge is not None):
         yield ("vlans", bridge, "description", f"bridge {bridge} of the inventory")
+        if bridge in node.vlans:
+            yield ("vlans", bridge, "vlan-id", str(node.vlans[bridge]))
+    for svi in node.interfaces.values():
+        if svi.routes_for is not None:
+            yield ("vlans", svi.routes_for, "l3-interface", svi.name)
     order = {metric: number for number, metric in enumerate(sorted({route.metric for route in node.routes}))}
     for route in node.routes:
         static = ("routing-options", "static", "route", str(route.prefix))

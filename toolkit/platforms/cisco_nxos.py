@@ -65,6 +65,7 @@ class CiscoNxos(CiscoPlatform):
         indent="  ",
         port_lists=True,
         ends=False,
+        svi_feature="feature interface-vlan",
     )
     saving: ClassVar[str] = "copy running-config startup-config"
     last_line: ClassVar[str] = ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
+from toolkit.errors import PolicyError
 from toolkit.net import Direction
 from toolkit.platforms import _linux_routes
 from toolkit.platforms._nft_eval import View
@@ -130,6 +131,12 @@ class LinuxNftables:
     def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
         """Our table, our chain or rules in a foreign one; refused where that would not do what the policy asks."""
         now = NftState(running.context, _ruleset(running))
+        svi = next((one for one in now.context.node.interfaces.values() if one.routes_for is not None), None)
+        if svi is not None:
+            raise PolicyError(
+                f"{policy.device} {svi.name}: a Linux device that routes for its own bridge ({svi.routes_for}) is not "
+                "supported, since frames meet two families of hooks; let it switch or route, or use filter.mode none"
+            )
         return render(policy, now.context, now.ruleset, now.without_owned().ruleset)
 
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:

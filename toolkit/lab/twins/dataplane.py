@@ -18,11 +18,12 @@ from toolkit.lab.twins.statements import Statements, read_ports
 from toolkit.lab.twins.words import JUNOS_ICMP_TYPES, JUNOS_PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from toolkit.lab.twins.tree import Tree
 
 TABLE: Final = "twin"
+CABLE: Final = "eth"  # what the names of cables begin with; the routed interface of a bridge is called like the bridge
 ICMP: Final = 1
 WHOLE: Final = "ip frag-off & 8191 == 0 "
 LATER: Final = "ip frag-off & 8191 != 0 "
@@ -45,8 +46,10 @@ class Rule:
     permit: bool
 
 
-def compile_rules(running: Tree | Statements, os: str, device: str, ports: Iterable[Port], *, bridge: bool) -> str:
-    """A transaction that replaces the data plane's rules; with `bridge` for a switch, otherwise for a router.
+def compile_rules(
+    running: Tree | Statements, os: str, device: str, ports: Iterable[Port], bridged: Collection[str] = ()
+) -> str:
+    """A transaction that replaces the data plane's rules; `bridged` are the cables of the ports that switch.
 
     `os` is the twin's short name (`ios`, `eos`, `nxos`, `asa`, `junos`). Denials are logged to group 7 with the device
     and the list that denied, as those of a Linux device are.
@@ -54,24 +57,37 @@ def compile_rules(running: Tree | Statements, os: str, device: str, ports: Itera
     Raises:
         RejectedError, NotImplementedError: a line cannot be carried over.
     """
-    family, all_ports = ("bridge" if bridge else "inet"), tuple(ports)
+    every = tuple(ports)
+    switching = [port for port in every if port.cable in bridged]
+    routing = [port for port in every if port.cable not in bridged]
     if os == "asa":
         assert not isinstance(running, Statements)  # noqa: S101 - Junos alone has statements
-        chains, jumps = _asa_chains(running, device, all_ports)
-    else:
-        chains, jumps = _chains(running, os, device, all_ports)
-    # What is no IPv4 is not what these lists are about; a firewall knows its connections.
-    guard = "ether type != ip accept" if bridge else "meta nfproto != ipv4 accept"
-    known = ""
-    if os == "asa":  # which takes no TCP packet for the first of a connection but a SYN
+        # What is no IPv4 is not what these lists are about. A firewall knows its connections, and takes no TCP packet
+        # for the first of one but a SYN.
         late = f'log group 7 prefix "{device}:tcp-not-syn" counter drop'
         known = f"\t\tct state established,related accept\n\t\ttcp flags & (syn | ack | rst | fin) != syn {late}\n"
-    forward = f"\tchain forward {{\n\t\ttype filter hook forward priority 0; policy accept;\n\t\t{guard}\n{known}"
+        return _table("inet", "forward", known, *_asa_chains(running, device, tuple(routing)))
+    # A packet that a switch itself routes never passes the hook for what is switched through.
+    hook = "prerouting" if switching and routing else "forward"
+    tables = []
+    if switching:
+        tables.append(_table("bridge", hook, "", *_chains(running, os, device, switching)))
+    if routing:
+        # Where the kernel shows bridged frames to this hook too, they go from a bridge to itself; routed ones do not.
+        svis = [port.cable for port in routing if switching and not port.cable.startswith(CABLE)]
+        through = "".join(f'\t\tiifname "{name}" oifname "{name}" accept\n' for name in svis)
+        tables.append(_table("inet", "forward", through, *_chains(running, os, device, routing)))
+    return "".join(tables)
+
+
+def _table(family: str, hook: str, first: str, chains: Iterable[str], jumps: Iterable[str]) -> str:
+    guard = "ether type != ip accept" if family == "bridge" else "meta nfproto != ipv4 accept"
+    base = f"\tchain {hook} {{\n\t\ttype filter hook {hook} priority 0; policy accept;\n\t\t{guard}\n{first}"
     table = f"table {family} {TABLE}"
-    return f"{table} {{\n}}\ndelete {table}\n{table} {{\n{''.join(chains)}{forward}{''.join(jumps)}\t}}\n}}\n"
+    return f"{table} {{\n}}\ndelete {table}\n{table} {{\n{''.join(chains)}{base}{''.join(jumps)}\t}}\n}}\n"
 
 
-def _chains(running: Tree | Statements, os: str, device: str, ports: tuple[Port, ...]) -> tuple[list[str], list[str]]:
+def _chains(running: Tree | Statements, os: str, device: str, ports: Iterable[Port]) -> tuple[list[str], list[str]]:
     """Chains of the interfaces that have a list, and the rules that jump there."""
     chains, jumps = [], []
     for number, port in enumerate(ports):

@@ -22,8 +22,10 @@ def initial_config(node: LabNode) -> str:
     addresses = {name: [a for cable, a in node.addresses if cable == names[name]] for name in names}
     bridges = {name: next((b for cable, b in node.bridges if cable == names[name]), None) for name in names}
     vlans = {bridge: VLANS * number for number, bridge in enumerate(dict.fromkeys(b for _, b in node.bridges), 1)}
+    svis = {name: cable for name, cable in node.names if cable in vlans}  # the lab's bridge is the routed interface
+    vlans |= {bridge: number for name, bridge in svis.items() if (number := _number(name)) is not None}
     if node.system == "juniper_junos":
-        return "\n".join(_junos(node, addresses, bridges, vlans)) + "\n"
+        return "\n".join((*_junos(node, addresses, bridges, vlans), *_l3_interfaces(svis))) + "\n"
     lines = [f"hostname {node.name}"]
     for name in names:
         bridge = bridges[name]
@@ -32,7 +34,7 @@ def initial_config(node: LabNode) -> str:
             lines += [f" nameif {_asa_name(name)}", " security-level 0"]
         elif bridge is not None:
             lines.append(f" switchport access vlan {vlans[bridge]}")
-        elif node.system in ("arista_eos", "cisco_nxos"):
+        elif name not in svis and node.system in ("arista_eos", "cisco_nxos"):
             lines.append(" no switchport")
         lines += [f" ip address {_masked(node, IPv4Interface(address))}" for address in addresses[name]]
     if node.system == "cisco_asa":  # nothing is recorded that would tell one interface's level from another's
@@ -52,6 +54,16 @@ def initial_config(node: LabNode) -> str:
 def _masked(node: LabNode, one: IPv4Interface) -> str:
     """An address or a prefix with its length, or with its mask."""
     return str(one) if node.system in ("arista_eos", "cisco_nxos") else f"{one.ip} {one.netmask}"
+
+
+def _number(interface: str) -> int | None:
+    """The number of the VLAN that an interface routes for: `Vlan10`, `irb.10`."""
+    digits = interface[len(interface.rstrip("0123456789")) :]
+    return int(digits) if digits else None
+
+
+def _l3_interfaces(svis: Mapping[str, str]) -> Iterable[str]:
+    return (f"set vlans {bridge} l3-interface {name}" for name, bridge in svis.items())
 
 
 def _asa_name(interface: str) -> str:

@@ -47,7 +47,7 @@ class TwinDevice:
             "host_key": str(folder / "host_key"),
             "startup": str(startup),
             "names": node.names,
-            "bridge": bool(node.bridges),
+            "bridged": [cable for cable, _ in node.bridges],
             "nft": program("nft"),
             "conntrack": program("conntrack"),
         }

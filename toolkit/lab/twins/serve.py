@@ -31,14 +31,14 @@ class Filtering:
         self.device = device
         self.nft = orders["nft"]
         self.ports = [Port(name, cable) for name, cable in orders["names"]]
-        self.bridge = bool(orders["bridge"])
+        self.bridged = frozenset(orders["bridged"])
         self.loaded = ""
 
     def refresh(self) -> None:
         """Load the rules where they have changed; what cannot be carried over leaves those that are there."""
         short = SHORT.get(self.device.os, "junos")
         try:
-            text = compile_rules(self.device.running, short, self.device.name, self.ports, bridge=self.bridge)
+            text = compile_rules(self.device.running, short, self.device.name, self.ports, self.bridged)
         except (RejectedError, NotImplementedError) as caught:
             self._say(f"not carried over: {caught}")
             return
