@@ -32,7 +32,7 @@ REST = tuple(
     for piece in (first.address_exclude(net("10.0.2.0/24")) if net("10.0.2.0/24").subnet_of(first) else [first])
 )
 DOMAINS = {"inside": (net("10.0.1.0/24"),), "dmz": (net("10.0.2.0/24"),), "outside": REST}
-HEAD = """: Saved
+HEAD = """: Serial Number: JAD1
 :
 ASA Version 9.16(3)
 !

@@ -404,3 +404,10 @@ def test_names_of_addresses_stand_for_them():
     assert not passes(state, packet(UDP, dst="10.9.1.11"))
     with pytest.raises(ConfigError, match="'node1' is no IPv4 address"):
         bound(*entries, more=group)
+
+
+def test_half_a_running_configuration_is_refused():
+    whole = f": Saved\n{HEAD}: end\n"
+    PLATFORM.parse_running({"show running-config": whole}, make_context())
+    with pytest.raises(ConfigError, match="is not complete: no line ': end' ends it"):
+        PLATFORM.parse_running({"show running-config": whole.removesuffix(": end\n")}, make_context())

@@ -48,13 +48,13 @@ OTHER_FIREWALL: Final = _words("""
     three-color-policer traffic-class-map tunnel-end-point
 """)
 INTERFACE: Final = _words("""
-    accounting-profile aggregated-ether-options apply-macro description disable enable encapsulation
-    ether-options fastether-options flexible-vlan-tagging framing gigether-options gratuitous-arp-reply
-    hold-time interface-transmit-statistics keepalives lane-speed layer2-policer-bypass link-mode mac
-    mac-learn-enable media-type member member-range metadata mtu multi-chassis-protection native-vlan-id
-    no-gratuitous-arp-request no-keepalives no-per-unit-scheduler no-traps number-of-sub-ports optics-options
-    passive-monitor-mode per-unit-scheduler redundant-ether-options speed stacked-vlan-tagging traceoptions
-    traps tunnel-port unused vlan-tagging
+    accounting-profile aggregated-ether-options apply-macro damping description disable enable encapsulation
+    ether-options fastether-options flexible-vlan-tagging forwarding-class-accounting framing gigether-options
+    gratuitous-arp-reply hold-time interface-transmit-statistics keepalives lane-speed layer2-policer-bypass
+    link-mode mac mac-learn-enable media-type member member-range metadata mtu multi-chassis-protection
+    native-vlan-id no-gratuitous-arp-request no-keepalives no-per-unit-scheduler no-traps number-of-sub-ports
+    optics-options passive-monitor-mode per-unit-scheduler redundant-ether-options speed stacked-vlan-tagging
+    traceoptions traps tunnel-port unused vlan-tagging
 """)
 UNIT: Final = _words("""
     accounting-profile alias apply-macro arp-resp bandwidth clear-dont-fragment-bit description disable enable
@@ -65,7 +65,7 @@ UNIT: Final = _words("""
 FAMILY: Final = _words("""
     accounting address apply-macro arp-learn bridge-domain-type destination-udp-port dhcp dhcp-client
     inner-vlan-id-list interface-mode mac-validate maximum-labels mtu native-vlan-id negotiate-address
-    no-neighbor-learn no-redirects port-mode primary recovery-timeout reflective-relay storm-control
+    no-neighbor-learn no-redirects port-mode primary recovery-timeout reflective-relay sampling storm-control
     targeted-broadcast tcp-mss unnumbered-address vlan vlan-id vlan-id-list
 """)
 FAMILIES: Final = _words("""
@@ -95,6 +95,8 @@ def is_kept(words: Words, place: Place) -> bool:
 def _group(words: Words, place: Place) -> bool:
     """What a group brings in is not written out where it applies, so nothing in it may decide packets."""
     inner = words[2:]
+    if inner[:1] == ("interfaces",) and len(inner) > 1 and CONTROL_PLANE.fullmatch(inner[1]):
+        return False
     if inner and is_kept(inner, place):
         message = f"group {words[1]} holds {inner[0]} statements, which are not followed; write them where they apply"
         raise ConfigError(message, place=place)
@@ -121,7 +123,21 @@ def _policy(words: Words, place: Place) -> bool:
 
 
 def _interface(words: Words, place: Place) -> bool:
-    """Whether a statement binds a filter."""
+    """Whether a statement binds a filter, or is not understood; that counts only on interfaces of the inventory."""
+    if len(words) < 2 or words[1] == "interface-range":  # noqa: PLR2004 - its name
+        return is_binding(words, place)
+    try:
+        return is_binding(words, place)
+    except ConfigError:
+        return True
+
+
+def is_binding(words: Words, place: Place) -> bool:
+    """Whether a statement below `interfaces` binds a filter.
+
+    Raises:
+        ConfigError: it is not understood, and may filter.
+    """
     name, rest = words[1], words[2:]
     if not rest or name == "traceoptions":
         return False
@@ -146,6 +162,8 @@ def _unit(name: str, inner: Words, place: Place) -> bool:
         raise ConfigError(f"interfaces {name}: {' '.join(inner[:2])} is not understood", place=place)
     if not tail or tail == ("filter",) or tail[0] in FAMILY | APPLIES:
         return False
+    if family[0] == "inet6" and tail[1:2] not in (("input",), ("output",)):
+        return False  # IPv6 is not judged
     bound = tail[0] == "filter" and len(tail) == 3 and tail[1] in ("input", "output")  # noqa: PLR2004 - and the name
     if not bound or family[0] not in (*OURS, "inet6"):
         raise ConfigError(f"interfaces {name}: family {family[0]} {' '.join(tail[:2])} is not understood", place=place)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from toolkit.errors import ConfigError, Place
 from toolkit.net import ANY_SERVICE, Action
 from toolkit.packets import Box
-from toolkit.platforms._junos_heads import CONTROL_PLANE, PREFIX_LIST, Words
+from toolkit.platforms._junos_heads import CONTROL_PLANE, PREFIX_LIST, Words, is_binding
 from toolkit.platforms._junos_terms import ReadTerm, filters, prefix_lists, read_filter
-from toolkit.platforms._junos_text import Statements, bindings, join
+from toolkit.platforms._junos_text import Statements, bindings, binds, join
 from toolkit.platforms._rules import Rule, first, permitted
 from toolkit.platforms.base import ConnState, Decision, DeviceContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from toolkit.net import Packet
     from toolkit.packets import PacketSet, Space
@@ -177,6 +177,9 @@ def read(context: DeviceContext, statements: Statements, inactive: tuple[Words, 
         ConfigError: a filter is not fully understood, or stands where its meaning is not known.
     """
     names = {unit_of(name): name for name in context.interfaces}
+    for words, at in statements.items():
+        if words[0] == "interfaces" and not CONTROL_PLANE.fullmatch(words[1]) and not binds(words):
+            _check_odd(names, words, _place(at))
     by_filter, lists = filters(statements), prefix_lists(statements)
     bound: dict[tuple[str, str], Bound] = {}
     for unit, family, direction, target, words in bindings(statements):
@@ -200,7 +203,17 @@ def read(context: DeviceContext, statements: Statements, inactive: tuple[Words, 
     return JunosState(context, statements, inactive, bound)
 
 
-def _check_elsewhere(names: dict[str, str], unit: str, family: str, place: Place) -> None:
+def _check_odd(names: Mapping[str, str], words: Words, place: Place) -> None:
+    """A statement that is not understood counts on an interface of the inventory, and before one."""
+    port = words[1]
+    unit = f"{port}.{words[3]}" if words[2] == "unit" and len(words) > 3 else ""  # noqa: PLR2004 - and its number
+    if unit in names or (not unit and any(name.rpartition(".")[0] == port for name in names)):
+        is_binding(words, place)
+    if {"filter", "policer", "rpf-check"} & set(words):
+        _check_elsewhere(names, unit or port, "ethernet-switching" if "inet" not in words else "inet", place)
+
+
+def _check_elsewhere(names: Mapping[str, str], unit: str, family: str, place: Place) -> None:
     """A filter on a port that the inventory does not know may stand before a routed VLAN that it knows."""
     if family == "ethernet-switching" and any(name.startswith(("irb", "vlan")) for name in names):
         raise ConfigError(f"{unit} filters what enters a routed VLAN, but is not in the inventory", place=place)

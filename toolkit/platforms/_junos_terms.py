@@ -36,8 +36,12 @@ SAME: Final = {
     "ip-source-prefix-list": "source-prefix-list",
     "ip-destination-prefix-list": "destination-prefix-list",
 }
-# Modifiers that change no verdict: they count, tell, or choose a queue.
-HARMLESS: Final = {"count": 1, "log": 0, "syslog": 0, "sample": 0, "forwarding-class": 1, "loss-priority": 1}
+# Modifiers that change no verdict: they count, tell, copy, mark, or choose a queue.
+HARMLESS: Final = {
+    "analyzer": 1, "count": 1, "dscp": 1, "forwarding-class": 1, "log": 0, "loss-priority": 1, "port-mirror": 0,
+    "port-mirror-instance": 1, "sample": 0, "service-accounting": 0, "syslog": 0,
+}  # fmt: skip
+OPTIONS: Final = ("enhanced-mode", "fast-lookup-filter", "interface-specific")  # of a filter, that decide nothing
 REJECTS: Final = frozenset(
     """
     administratively-prohibited bad-host-tos bad-network-tos fragmentation-needed host-prohibited host-unknown
@@ -102,7 +106,7 @@ def read_filter(statements: Statements, lists: Mapping[str, list[tuple[Words, Pl
     terms: dict[str, _Term] = {}
     for words, at in statements.items():
         place = _place(at)
-        if words in ((), ("interface-specific",)):
+        if not words or (len(words) == 1 and words[0] in OPTIONS) or words[0] == "accounting-profile":
             continue
         if words[0] != "term" or len(words) < 2:  # noqa: PLR2004
             raise ConfigError(f"{join(words)!r} in a filter is not understood", place=place)

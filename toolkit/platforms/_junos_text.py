@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 # Statements in the order of the configuration, each with the place where it was read.
 Statements = dict[Words, str]
 
+DIRECTIONS: Final = ("input", "output")
+FAMILIES: Final = ("inet", "inet6", "ethernet-switching")
 TERMINATING: Final = ("accept", "discard", "reject")
+# What stands around a configuration that somebody copied: prompts, which of two engines answers, the place in it.
+FRAME: Final = re.compile(r"[\w.-]+@[\w.-]+[>#]( ?(show|exit|quit).*)?|\{[\w:-]+\}(\[edit[^\]]*\])?|\[edit[^\]]*\]")
 WORD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)')
 PLAIN: Final = re.compile(r"[^\s\"#;{}\[\]()&|!]+")
 
@@ -68,6 +72,8 @@ def apply_script(text: str, file: str, before: Statements) -> tuple[Statements, 
             found = {words: at for words, at in found.items() if words[: len(path)] != path}
         elif verb == "insert":
             found = _insert(found, path, place)
+        elif verb == "protect":
+            continue  # nobody may change it, whatever it says
         else:
             what = "set, delete, insert, activate or deactivate"
             raise ConfigError(f"{verb!r} begins no line in `display set` form ({what})", place=place)
@@ -78,11 +84,12 @@ def apply_script(text: str, file: str, before: Statements) -> tuple[Statements, 
 
 def _lines(text: str, file: str) -> Iterator[tuple[str, Words, Place]]:
     """(verb, path, place) of each line that is no comment."""
-    for number, raw in enumerate(text.splitlines(), 1):
+    # Only a newline ends a line of a device: others may stand in a description.
+    for number, raw in enumerate(text.split("\n"), 1):
         line, place = raw.strip(), Place(file, number)
         if "ACCESS-DENIED" in line:
             raise ConfigError("a part of the configuration may not be read by this user", place=place)
-        if line and line[0] != "#":
+        if line and line[0] != "#" and not FRAME.fullmatch(line):
             words = split(line, place)
             yield words[0], words[1:], place
 
@@ -122,9 +129,16 @@ def _insert(found: Statements, path: Words, place: Place) -> Statements:
 def bindings(found: Iterable[Words]) -> Iterator[tuple[str, str, str, str, Words]]:
     """(interface with unit, family, input or output, filter, statement) of every filter of forwarded packets."""
     for words in found:
-        if words[0] == "interfaces" and not CONTROL_PLANE.fullmatch(words[1]):
+        if words[0] == "interfaces" and not CONTROL_PLANE.fullmatch(words[1]) and binds(words):
             _, name, _, unit, _, family, _, direction, target = words
             yield f"{name}.{unit}", family, direction, target, words
+
+
+def binds(words: Words) -> bool:
+    """Whether a statement below an interface binds a filter; others are kept because they are not understood."""
+    if len(words) != 9 or words[5] not in FAMILIES:  # noqa: PLR2004 - interfaces NAME unit N family F filter D NAME
+        return False
+    return words[2::2] == ("unit", "family", "filter", words[8]) and words[7] in DIRECTIONS
 
 
 def control_plane(found: Iterable[Words]) -> frozenset[str]:

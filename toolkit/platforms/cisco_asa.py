@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 
 STAND_IN: Final = "_b"
+SAVED: Final = ": Saved"  # what a device shows begins and ends with these
+END: Final = ": end"
 
 
 class CiscoAsa:
@@ -76,7 +78,11 @@ class CiscoAsa:
 
     def parse_running(self, outputs: Mapping[str, str], context: DeviceContext) -> AsaState:
         """The state that `show running-config` reports."""
-        config = apply_script(outputs[self.show_commands[0]], context.device, Config())
+        text = outputs[self.show_commands[0]]
+        lines = [line.strip() for line in text.split("\n")]
+        if SAVED in lines and END not in lines:
+            raise ConfigError(f"it is not complete: no line {END!r} ends it", place=Place(context.device, len(lines)))
+        config = apply_script(text, context.device, Config())
         if not config.interfaces:
             raise ConfigError("the device shows no interface with a name", place=Place(context.device))
         return read(context, config)

@@ -78,8 +78,11 @@ class JuniperJunos:
     def parse_running(self, outputs: Mapping[str, str], context: DeviceContext) -> JunosState:
         """The state that `show configuration | display set` reports."""
         text = outputs[self.show_commands[0]]
-        if not any(line.lstrip().startswith("set ") for line in text.splitlines()):
-            raise ConfigError("the device shows no configuration at all", place=Place(context.device))
+        lines = text.split("\n")
+        if not any(line.lstrip().startswith("set ") for line in lines):
+            braces = next((number for number, line in enumerate(lines, 1) if line.rstrip().endswith("{")), None)
+            what = "shows no configuration at all" if braces is None else "shows curly braces; ask for `| display set`"
+            raise ConfigError(f"the device {what}", place=Place(context.device, braces))
         return self.parse_config(text, context.device, context, self.empty(context))
 
     def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
