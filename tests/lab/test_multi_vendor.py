@@ -89,9 +89,20 @@ def plan_of(tmp_path):
 def test_cables_are_numbered_and_the_file_says_whose_they_are(tmp_path):
     _, plan = plan_of(tmp_path)
     assert dict(plan.node("leaf2").names) == {"Ethernet1/1": "eth1", "Ethernet1/2": "eth2", "Ethernet1/3": "eth3"}
-    assert plan.node("leaf2").bridges == (("eth1", "nodes_b"), ("eth2", "nodes_b"), ("eth3", "nodes_b"))
+    assert plan.node("leaf3").bridges == tuple((f"eth{number}", "services") for number in (1, 2, 3, 4))
+    assert dict(plan.node("leaf2").addresses) == {
+        "eth1": "10.10.2.1/28",
+        "eth2": "10.10.2.17/28",
+        "eth3": "10.10.255.6/30",
+    }
     assert (("leaf2", "eth3"), ("core1", "eth3")) in plan.links
     assert {node.name: node.system for node in plan.devices if node.system} == TWINS
+
+
+def test_a_switch_with_routed_ports_forwards_and_one_with_bridged_ports_does_not(tmp_path):
+    _, plan = plan_of(tmp_path)
+    assert dict(plan.node("leaf2").sysctls)["net.ipv4.ip_forward"] == "1"
+    assert dict(plan.node("leaf1").sysctls)["net.ipv4.ip_forward"] == "0"
 
 
 def test_containerlab_wants_images_for_vendors_devices(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 from toolkit.net import ANYWHERE, ICMP, TCP, UDP, Action, Direction, IcmpKind, Packet, PortRange, Service
@@ -27,8 +27,14 @@ DOMAINS = {
 
 
 def make_context(kind=Kind.ROUTER, prefix="uipath", **filter_data):
+    """Routed ports and a unit of one, or as a switch the same three ports in one bridge."""
     bridge = "lan" if kind is Kind.SWITCH else None
-    interfaces = {name: Interface("dev1", name, (), bridge) for name in DOMAINS}
+    if bridge:
+        interfaces = {name: Interface("dev1", name, (), bridge) for name in (one.partition(".")[0] for one in DOMAINS)}
+    else:
+        interfaces = {
+            name: Interface("dev1", name, (IPv4Interface((subnet[1], 24)),)) for name, (subnet, *_) in DOMAINS.items()
+        }
     node = Node("dev1", kind, interfaces, (), "juniper_junos", None, FilterData(**filter_data))
     return DeviceContext("dev1", tuple(interfaces), node.stateful, prefix, node, {} if bridge else DOMAINS)
 
@@ -71,7 +77,7 @@ ENTRIES = {
 
 def make_policy(context, entries, enforcement=Enforcement.ENFORCE):
     acls = tuple(
-        Acl(f"uipath_{name}_in", "dev1", name, Direction.IN, tuple(entries.get(name, ())))
+        Acl(f"uipath_{name}_in", "dev1", name, Direction.IN, tuple(entries.get(name) or entries.get(f"{name}.30", ())))
         for name in context.interfaces
     )
     asked = {

@@ -72,7 +72,7 @@ def test_what_is_missing_comes_before_the_default_and_its_remark():
 
 def test_the_text_is_the_golden():
     candidate, _, _ = extended([SSH, WEB])
-    assert candidate.text == (GOLDENS / "extend.cfg").read_text(encoding="utf-8")
+    assert candidate.text == (GOLDENS / "extend.txt").read_text(encoding="utf-8")
 
 
 def test_nothing_is_added_where_everything_passes_already():

@@ -92,7 +92,7 @@ def test_one_missing_permit_is_one_entry_before_what_denies_it(name):
 def test_what_is_typed_is_the_golden(name):
     ssh = permit(tcp(22), ("10.0.1.0/24",), ("10.0.2.10/32",), comment="tcp-22 (page line 10)")
     candidate = extended(name, (WEB, ssh), override=("CORP-2",))[3]
-    assert candidate.text == (GOLDENS / name / "extend.cfg").read_text(encoding="utf-8")
+    assert candidate.text == (GOLDENS / name / "extend.txt").read_text(encoding="utf-8")
 
 
 @EACH

@@ -16,7 +16,6 @@ from toolkit.lab.management import management_addresses
 from toolkit.net import TCP
 from toolkit.platforms import get
 from toolkit.spec.condition import holds
-from toolkit.topology import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,8 +154,7 @@ def _node(site: Site, node: Node, health: dict[str, Any], management: str | None
     if node.filter.running:
         labels["toolkit.running"] = node.filter.running
     labels = {key: value for key, value in labels.items() if value}
-    routes = node.kind in (Kind.FIREWALL, Kind.ROUTER) or any(i.routes_for for i in node.interfaces.values())
-    forward = {FORWARD: "1" if routes else "0"}
+    forward = {FORWARD: "1" if node.is_device and node.addresses else "0"}  # a switch routes between routed ports
     if not node.is_device:
         return {"image": HOST_IMAGE, "network-mode": "none", "sysctls": forward, **health, "labels": labels}
     body: dict[str, Any] = {"image": DEVICE_IMAGE, "mgmt-ipv4": management}

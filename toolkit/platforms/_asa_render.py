@@ -16,6 +16,7 @@ from toolkit.net import ANY_PORT, ANYWHERE, ICMP
 from toolkit.platforms._asa_names import PROTOCOL_NAMES
 from toolkit.platforms._asa_state import bind
 from toolkit.platforms._asa_text import GLOBAL
+from toolkit.platforms._asa_whole import device_lines, route_lines
 from toolkit.platforms.base import CandidateConfig
 from toolkit.topology import Ownership
 
@@ -55,7 +56,7 @@ def render(policy: DevicePolicy, running: AsaState) -> CandidateConfig:
         lists += [f"access-list {name} {line}" for line in body]
         bound.append(bind((running.names[acl.interface], "in"), name))
     head = ["! BATFISH_FORMAT: cisco_asa", f"! names that begin with {policy.prefix}_ are the toolkit's", "!"]
-    whole = [*head, *_device(policy.device, running), *groups.lines(), *lists, *bound, *_routes(running)]
+    whole = [*head, *device_lines(running), *groups.lines(), *lists, *bound, *route_lines(running)]
     return CandidateConfig(
         policy.device,
         policy.platform,
@@ -168,34 +169,6 @@ def _address(prefix: IPv4Network) -> str:
     if prefix.prefixlen == prefix.max_prefixlen:
         return f"host {prefix.network_address}"
     return f"{prefix.network_address} {prefix.netmask}"
-
-
-def _device(device: str, running: AsaState) -> Iterator[str]:
-    """What the inventory and the device's own configuration declare beside the filter."""
-    yield f"hostname {device}"
-    for interface in running.context.interfaces:
-        level = running.level(interface)
-        yield f"interface {level.hardware}"
-        yield f" nameif {running.names[interface]}"
-        yield f" security-level {level.level}"
-        for address in running.context.node.interfaces[interface].addresses[:1]:
-            yield f" ip address {address.ip} {address.network.netmask}"
-    for word, on in (("inter-interface", running.config.inter), ("intra-interface", running.config.intra)):
-        yield from (f"same-security-traffic permit {word}",) * on
-    if running.config.icmp:
-        yield from ("class-map inspection_default", " match default-inspection-traffic")
-        yield from ("policy-map global_policy", " class inspection_default", "  inspect icmp")
-        yield "service-policy global_policy global"
-
-
-def _routes(running: AsaState) -> Iterator[str]:
-    node = running.context.node
-    order = {metric: number for number, metric in enumerate(sorted({route.metric for route in node.routes}), 1)}
-    for route in node.routes:
-        through = node.connected(route.via)
-        if through is not None:
-            where = f"{running.names[through.name]} {route.prefix.network_address} {route.prefix.netmask}"
-            yield f"route {where} {route.via} {order[route.metric]}"
 
 
 class Groups:

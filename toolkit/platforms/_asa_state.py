@@ -239,8 +239,14 @@ class AsaState:
 
 def empty(context: DeviceContext) -> AsaState:
     """A device without any filter: one security level for all, and all of it may talk."""
-    interfaces = {re.sub(r"[^A-Za-z0-9_-]", "-", name): Level(name, 0) for name in context.interfaces}
+    interfaces = {_name_for(name): Level(name, 0) for name in context.interfaces}
     return read(context, Config(interfaces, inter=True, intra=True, icmp=True))
+
+
+def _name_for(interface: str) -> str:
+    """What a device without a recorded configuration may call an interface: `inside` so, a port by another name."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", interface)
+    return re.sub(r"(?<=[A-Za-z])(?=[0-9])", "-", name) if name == interface else name
 
 
 def read(context: DeviceContext, config: Config) -> AsaState:

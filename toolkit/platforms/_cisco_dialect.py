@@ -57,6 +57,8 @@ class Dialect:
     routing: str = ""  # the line that turns routing on, where it is off by default
     svi_feature: str = ""  # the line that allows routed interfaces of VLANs, where one is needed
     ends: bool = True  # whether a configuration ends with `end`
+    tagging: str = "encapsulation dot1q"  # what precedes the VLAN of a subinterface
+    kinds: tuple[tuple[str, str], ...] = ()  # kinds of interfaces that it spells in its own way
 
     # ---- addresses and ports --------------------------------------------------------------
 

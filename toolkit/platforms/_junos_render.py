@@ -16,6 +16,7 @@ from toolkit.platforms._junos_heads import CONTROL_PLANE
 from toolkit.platforms._junos_names import PROTOCOL_NAMES
 from toolkit.platforms._junos_state import unit_of
 from toolkit.platforms._junos_text import bindings, join
+from toolkit.platforms._junos_whole import device_statements
 from toolkit.platforms.base import CandidateConfig
 from toolkit.topology import Ownership
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from toolkit.policy import Ace, Acl, DevicePolicy
 
 NAME_LIMIT: Final = 64
-STATIC_PREFERENCE: Final = 5  # what Junos gives a static route
 FRAGMENT: Final = 2  # the bit of the flags dimension
 FRAGMENT_COMMENT: Final = "default deny later fragments carry no ports"
 REST_COMMENT: Final = "rest outside the scope"
@@ -57,40 +57,12 @@ def render(policy: DevicePolicy, running: JunosState) -> CandidateConfig:
         f"# {policy.device}: filters and prefix lists named {policy.prefix}_ are owned by the toolkit, the rest is not "
         "touched\n"
     )
-    whole = (*_device(policy.device, running), *shared.statements(), *filters, *bound)
+    whole = (*device_statements(running.context.node), *shared.statements(), *filters, *bound)
     text = head + "".join(f"set {join(words)}\n" for words in whole)
     acls = tuple(names.values())
     return CandidateConfig(
         policy.device, policy.platform, text, acls, {interface: (name,) for interface, name in names.items()}
     )
-
-
-def _device(device: str, running: JunosState) -> Iterator[Words]:
-    """Name, addresses, ports and routes as the inventory declares them: a change never sends them."""
-    node = running.context.node
-    yield ("system", "host-name", device)
-    for interface in node.interfaces.values():
-        name, _, unit = unit_of(interface.name).rpartition(".")
-        head = ("interfaces", name, "unit", unit, "family")
-        if interface.bridge is not None:
-            yield (*head, "ethernet-switching", "interface-mode", "access")
-            yield (*head, "ethernet-switching", "vlan", "members", interface.bridge)
-        yield from ((*head, "inet", "address", str(address)) for address in interface.addresses)
-    for bridge in dict.fromkeys(one.bridge for one in node.interfaces.values() if one.bridge is not None):
-        yield ("vlans", bridge, "description", f"bridge {bridge} of the inventory")
-        if bridge in node.vlans:
-            yield ("vlans", bridge, "vlan-id", str(node.vlans[bridge]))
-    for svi in node.interfaces.values():
-        if svi.routes_for is not None:
-            yield ("vlans", svi.routes_for, "l3-interface", svi.name)
-    order = {metric: number for number, metric in enumerate(sorted({route.metric for route in node.routes}))}
-    for route in node.routes:
-        static = ("routing-options", "static", "route", str(route.prefix))
-        if order[route.metric] == 0:
-            yield (*static, "next-hop", str(route.via))
-        else:
-            preference = str(STATIC_PREFERENCE + order[route.metric])
-            yield (*static, "qualified-next-hop", str(route.via), "preference", preference)
 
 
 def filter_name(name: str) -> str:

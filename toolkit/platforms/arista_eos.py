@@ -64,6 +64,8 @@ class AristaEos(CiscoPlatform):
         options=("statistics per-entry", "counters per-entry", "fragment-rules"),  # the last one is the default
         indent="   ",
         routing="ip routing",
+        tagging="encapsulation dot1q vlan",
+        kinds=(("Port-channel", "Port-Channel"),),
     )
 
     def wrap(self, lines: Sequence[str], now: CiscoState, *, timed: bool) -> tuple[str, str]:

@@ -69,6 +69,7 @@ class CiscoIos(CiscoPlatform):
         tcp_ports=TCP_PORTS,
         udp_ports=UDP_PORTS,
         with_ports=(TCP, UDP, SCTP),
+        tagging="encapsulation dot1Q",
     )
 
     def wrap(self, lines: Sequence[str], now: CiscoState, *, timed: bool) -> tuple[str, str]:

@@ -65,6 +65,7 @@ class CiscoNxos(CiscoPlatform):
         indent="  ",
         port_lists=True,
         ends=False,
+        kinds=(("Port-channel", "port-channel"), ("Loopback", "loopback")),
         svi_feature="feature interface-vlan",
     )
     saving: ClassVar[str] = "copy running-config startup-config"
