@@ -23,7 +23,7 @@ _SVI: Final = re.compile(r"(?:vl(?:an)?|irb\.|vlan\.)\s*([0-9]+)", re.ASCII | re
 
 
 def numbers(node: Node) -> Mapping[str, int]:
-    """The VLAN of each bridge: that of its routed interface, or the one that its name says (`vlan20`, `VLAN0020`, `20`).
+    """The VLAN of each bridge: that of its routed interface, or the one that its name says (`vlan20`, `VLAN0020`).
 
     The others are counted: 10, 20, ... in order.
     """
