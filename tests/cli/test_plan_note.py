@@ -41,3 +41,12 @@ def test_what_was_chosen_for_a_device_is_said_behind_it(capsys):
 def test_what_has_no_timed_commit_says_so():
     assert "no timed commit" in get("cisco_asa").capabilities.commit_note
     assert "commit confirmed 10" in get("juniper_junos").capabilities.commit_note
+
+
+def test_waves_that_were_computed_say_why(capsys):
+    plan = replace(
+        plan_for("cisco_ios", "line\n"), waves=(("dev1",), ("dev2",)), order=("dev2 waits for dev1: a reason",)
+    )
+    print_plan(plan, diff=False)
+    assert "  wave 2: dev2\n  dev2 waits for dev1: a reason\n" in capsys.readouterr().out
+    assert plan_row(plan)["order"] == ["dev2 waits for dev1: a reason"]

@@ -65,6 +65,8 @@ def test_a_second_plan_is_empty_a_reboot_keeps_what_was_saved_and_rollback_resto
             first = {device: state.fingerprint() for device, state in lab.read().items()}
             planned = lab.make_plan()
             assert set(planned.plan.changed) == set(TWINS)
+            assert planned.plan.waves == (("leaf2",), ("leaf1", "leaf3"), ("core1",), ("edge1",))
+            assert "edge1 waits for core1: 18 ways close, and that is their near end" in planned.plan.order
             assert set(lab.push(planned).changed) == set(TWINS)
             assert lab.make_plan().plan.changed == ()
             for device in TWINS:

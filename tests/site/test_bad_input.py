@@ -105,6 +105,13 @@ MISTAKES = [
     ),
     (
         "site.yaml",
+        "  canary: [leaf2]",
+        "  canary: [leaf2]\n  by: path_side",
+        r"site.yaml:66: waves by path_side follow from the paths and cannot be declared; remove deploy.waves",
+    ),
+    ("site.yaml", "  canary: [leaf2]", "  by: distance", r"site.yaml:64: deploy.by: .*'declared' or 'path_side'"),
+    (
+        "site.yaml",
         "client_ports: 1024-65535",
         "client_ports: 65535-1024",
         r"site\.yaml:22: client_ports: 65535-1024 is no port range",

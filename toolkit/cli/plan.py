@@ -55,6 +55,7 @@ def plan_row(plan: Plan) -> dict[str, Any]:
         "fingerprint": plan.fingerprint,
         "phase": plan.phase,
         "waves": [list(wave) for wave in plan.waves],
+        "order": list(plan.order),
         "changed": list(plan.changed),
         "devices": [
             {
@@ -85,6 +86,8 @@ def print_plan(plan: Plan, *, diff: bool) -> None:
     print(f"plan {plan.id} (phase {plan.phase})")
     for number, wave in enumerate(plan.waves, 1):
         print(f"  wave {number}: {', '.join(wave)}")
+    for reason in plan.order:
+        print(f"  {reason}")
     for change in plan.changes:
         if change.is_empty:
             print(f"{change.device}: no change")

@@ -48,7 +48,7 @@ class DeviceChange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan and its identity. `waves` are lists of devices, the canary first."""
+    """A plan and its identity. `waves` are lists of devices, the canary first; `order` says why, if computed."""
 
     id: str
     site: str
@@ -57,6 +57,7 @@ class Plan:
     fingerprint: str
     waves: tuple[tuple[str, ...], ...]
     changes: tuple[DeviceChange, ...]
+    order: tuple[str, ...] = ()
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -82,8 +83,10 @@ def make_plan(
     running: Mapping[str, FilterState],
     changes: Mapping[str, ChangeSet],
     notes: Mapping[str, str] | None = None,
+    waves: tuple[tuple[str, ...], ...] | None = None,
+    order: tuple[str, ...] = (),
 ) -> Plan:
-    """Bind the changes of all devices to the states they start from.
+    """Bind the changes of all devices to the states they start from; `waves` are the site's own unless given.
 
     The fingerprint is over specs, topology, candidates and running states; the ID is its beginning.
     """
@@ -110,8 +113,9 @@ def make_plan(
         phase=site.file.settings.phase,
         version=__version__,
         fingerprint=digest,
-        waves=_waves(site, [row.device for row in rows]),
+        waves=_waves(site, [row.device for row in rows], site.file.deploy.waves if waves is None else waves),
         changes=rows,
+        order=order,
     )
 
 
@@ -138,11 +142,11 @@ def check_current(plan: Plan, site: Site) -> None:
         raise DeployError(f"the specs or the inventory changed since plan {plan.id} was made; plan again")
 
 
-def _waves(site: Site, devices: list[str]) -> tuple[tuple[str, ...], ...]:
-    """Canary, then the declared waves, then all others together; each device once."""
+def _waves(site: Site, devices: list[str], wanted: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """Canary, then the waves that are wanted, then all others together; each device once."""
     left = dict.fromkeys(devices)
     waves = []
-    for wave in (site.file.deploy.canary, *site.file.deploy.waves, tuple(devices)):
+    for wave in (site.file.deploy.canary, *wanted, tuple(devices)):
         now = tuple(device for device in wave if device in left)
         for device in now:
             del left[device]
@@ -180,6 +184,7 @@ def load(runs: Path, identifier: str) -> Plan:
         body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         body["changes"] = tuple(DeviceChange(**change) for change in body["changes"])
         body["waves"] = tuple(tuple(wave) for wave in body["waves"])
+        body["order"] = tuple(body.get("order", ()))
         return Plan(**body)
     except (ValueError, TypeError, KeyError) as caught:
         raise DeployError(f"the plan was damaged: {caught}", place=Place(str(path))) from None

@@ -180,6 +180,11 @@ def check_devices(site: Site) -> None:
                     f"{key} names {name!r}, which is {what} (devices: {', '.join(sorted(devices))})",
                     place=site.document.place("deploy", key),
                 )
+    if deploy.by == "path_side" and deploy.waves:
+        raise SiteError(
+            "waves by path_side follow from the paths and cannot be declared; remove deploy.waves, or say by: declared",
+            place=site.document.place("deploy", "waves"),
+        )
     for node in site.topology.devices:
         if node.filter.mode is Ownership.JUMP and not (node.filter.table and node.filter.chain):
             raise SiteError(f"device {node.name}: mode jump needs the foreign table and chain to enter")

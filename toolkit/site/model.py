@@ -65,11 +65,16 @@ class Settings(FileModel):
 
 
 class DeploySettings(FileModel):
-    """How changes are rolled out. Waves are lists of devices; those in no wave come last, together."""
+    """How changes are rolled out. Waves are lists of devices; those in no wave come last, together.
+
+    `by: path_side` asks for waves that follow from the paths instead: what opens, from the far end of a way to its near
+    end, and what closes, the other way round. The canary comes first in any case.
+    """
 
     max_devices: Annotated[int, Field(ge=1)] = 10
     canary: tuple[str, ...] = ()
     waves: tuple[tuple[str, ...], ...] = ()
+    by: Literal["declared", "path_side"] = "declared"
     min_level: dict[str, Literal["os", "twin", "policy"]] = Field(default_factory=dict)
 
 

@@ -15,6 +15,7 @@ from toolkit.platforms.base import ConnState
 from toolkit.render import render
 from toolkit.render.proof import prove
 from toolkit.verify.ordering import Ordering, check_order
+from toolkit.verify.sides import initiations, path_sides
 from toolkit.verify.ways import Ways
 
 if TYPE_CHECKING:
@@ -119,12 +120,17 @@ def plan_change(work: Work, target: Target, runs: Path = RUNS) -> Planned:
         device: get(one.candidate.platform).change(one.candidate, running[device]) for device, one in rendered.items()
     }
     changes, notes = choose_timers(target, changes)
-    plan = make_plan(work.site, rendered, running, changes, notes)
-    waves = tuple(tuple(device for device in wave if device in plan.changed) for wave in plan.waves)
     after = {device: one.after for device, one in rendered.items()}
-    ways = Ways(work.finder, work.policies, after, running, work.space)
+    policies = Ways(work.finder, work.policies, after, running, work.space)
     ordering = Ordering(
-        work.finder, running, after, lambda host: ways.towards(work.site, host), work.space, work.ordinary
+        work.finder, running, after, lambda host: policies.towards(work.site, host), work.space, work.ordinary
     )
-    check_order(ordering, tuple(wave for wave in waves if wave))
+    sides = None
+    if work.site.file.deploy.by == "path_side":
+        changed = [device for device, change in changes.items() if not change.is_empty]
+        sides = path_sides(ordering, changed, initiations(work.space, work.site.client_ports))
+    waves, reasons = (sides.waves, sides.reasons) if sides else (None, ())
+    plan = make_plan(work.site, rendered, running, changes, notes, waves, reasons)
+    changing = (tuple(device for device in wave if device in plan.changed) for wave in plan.waves)
+    check_order(ordering, tuple(wave for wave in changing if wave))
     return Planned(plan, save_plan(plan, runs, running), running, rendered)

@@ -9,8 +9,9 @@ come before the opening. Within a wave devices change in any order, so every mix
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, combinations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from toolkit.errors import DeployError, NoPathError
 from toolkit.platforms.base import ConnState
@@ -45,6 +46,22 @@ class Opening:
             f"while {done} already filters anew and {left} as before, {self.packet} passes from {self.source} to "
             f"{self.destination}, which it does neither before the change nor after it"
         )
+
+
+class Passes(Protocol):
+    """What a device lets through on all its turns on a way, before or after its change."""
+
+    def __call__(self, device: str, *, new: bool) -> PacketSet:
+        """See the class."""
+
+
+class Way(NamedTuple):
+    """A way of packets: its steps from near to far, and what passes all of them before and after."""
+
+    steps: Steps
+    before: PacketSet
+    after: PacketSet
+    passes: Passes
 
 
 class Ordering:
@@ -87,12 +104,7 @@ class Ordering:
 
     def safe_order(self, devices: Sequence[str]) -> tuple[str, ...] | None:
         """An order of single devices in which nothing opens; None where there is none."""
-        must_follow: dict[str, set[str]] = {device: set() for device in devices}
-        for steps, _, destination in self._paths(devices):
-            on_way = dict.fromkeys(device for device, _ in steps if device in must_follow)
-            for opener in on_way:
-                meets = (closer for closer in on_way if self._meet(steps, destination, opener, closer))
-                must_follow[opener].update(meets)
+        must_follow = self.must_follow(devices)
         order: list[str] = []
         while len(order) < len(devices):
             free = [one for one in devices if one not in order and must_follow[one] <= set(order)]
@@ -100,6 +112,23 @@ class Ordering:
                 return None
             order.append(free[0])
         return tuple(order)
+
+    def must_follow(self, devices: Sequence[str]) -> dict[str, set[str]]:
+        """For each device those that close on some way what it opens there: it must change after them."""
+        found: dict[str, set[str]] = {device: set() for device in devices}
+        for steps, _, destination in self._paths(devices):
+            on_way = dict.fromkeys(device for device, _ in steps if device in found)
+            for opener in on_way:
+                meets = (closer for closer in on_way if self._meet(steps, destination, opener, closer))
+                found[opener].update(meets)
+        return found
+
+    def ways(self, devices: Collection[str]) -> Iterator[Way]:
+        """Each way over at least two of some changing devices, with what passes it before and after."""
+        for steps, _, destination in self._paths(devices):
+            routed = self._routed(destination)
+            before, after = (self._passing(steps, new) & routed for new in ((), devices))
+            yield Way(steps, before, after, partial(self._both, steps))
 
     def _paths(self, changing: Collection[str]) -> Iterator[tuple[Steps, str, str]]:
         """Ways over at least two changing devices to a host, each once, with the ends of one pair that uses it."""
