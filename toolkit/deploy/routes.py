@@ -37,7 +37,7 @@ def declared_hops(finder: PathFinder) -> dict[str, dict[RouteQuery, frozenset[Ne
 
 
 def _is_routed(finder: PathFinder, hop: Hop) -> bool:
-    return finder.topology.interface((hop.device, hop.in_interface)).bridge is None
+    return not finder.topology.interface((hop.device, hop.in_interface)).switched
 
 
 def _usual(finder: PathFinder, failing: PathFinder, device: str, goal: IPv4Address) -> frozenset[NextHop]:

@@ -118,7 +118,7 @@ def ours(lab: Rehearsal, device: str) -> tuple[str, list[str]]:
     """Table (with its family) and chains in which the rules of ours stand on a device."""
     node = lab.work.site.topology.node(device)
     prefix, where = lab.work.site.file.acl_prefix, node.filter
-    family = "bridge" if any(i.bridge for i in node.interfaces.values()) else "inet"
+    family = "bridge" if any(i.switched for i in node.interfaces.values()) else "inet"
     if device in lab.twins:  # at the twin's data plane: its configuration still says otherwise
         return f"{family} {TABLE}", [f"in{number}" for number in range(len(node.interfaces))]
     if where.mode is Ownership.OWN:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.site import LoadBalancer, Site
-    from toolkit.topology import Node, Port, Route
+    from toolkit.topology import Interface, Node, Port, Route
 
 MTU = 1500
 HOST_IMAGE = "toolkit-host:latest"
@@ -131,7 +131,7 @@ def _health(site: Site, node: Node, balanced: Mapping[str, Sequence[str]]) -> di
 def _node(site: Site, node: Node, health: dict[str, Any], management: str | None) -> dict[str, Any]:
     roles = site.roles_of(node.name)
     served = _served(site, node)
-    cable = cables(node)
+    cable = cables(site, node)
     labels = {
         "toolkit.kind": node.kind.value,
         "toolkit.roles": ",".join(roles),
@@ -144,11 +144,12 @@ def _node(site: Site, node: Node, health: dict[str, Any], management: str | None
         "toolkit.addresses": ",".join(f"{cable[name]}={address}" for name, address in _addresses(site, node)),
         "toolkit.routes": ",".join(f"{route.prefix}={_next_hop(route)}" for route in node.routes),
         "toolkit.bridges": ",".join(
-            f"{cable[i.name]}={i.bridge}" for i in node.interfaces.values() if i.bridge is not None
+            f"{cable[name]}={one.bridge}" for name, one in _own_ends(site, node) if one.bridge is not None
         ),
     }
     if typed(node):
-        labels["toolkit.names"] = ",".join(f"{name}={one}" for name, one in cable.items())
+        ends = dict(_own_ends(site, node))  # the VLANs of a trunk are cables of their own under its one name
+        labels["toolkit.names"] = ",".join(f"{ends[name].name}={one}" for name, one in cable.items())
         if site.file.lab.images.get(node.name) is None:
             labels["toolkit.system"] = node.platform or ""
     if node.filter.running:
@@ -172,21 +173,27 @@ def typed(node: Node) -> bool:
     return node.is_device and node.platform is not None and get(node.platform).transport == "cli"
 
 
-def cables(node: Node) -> dict[str, str]:
+def _own_ends(site: Site, node: Node) -> list[tuple[str, Interface]]:
+    return [(port[1], one) for port, one in site.topology.ends_of(node.name)]
+
+
+def cables(site: Site, node: Node) -> dict[str, str]:
     """What the interfaces of a node are called in the lab.
 
     Linux keeps their names. A vendor's names are too long for it, or hold a slash, so their cables are numbered as
-    vendors' images number them too; `names` of the node lists both. The routed interface of a bridge is the bridge.
+    vendors' images number them too; `names` of the node lists both. The routed interface of a bridge is the bridge, and
+    each VLAN of a trunk has a cable of its own.
     """
-    cabled = [one.name for one in node.interfaces.values() if one.routes_for is None]
-    svis = {one.name: one.routes_for for one in node.interfaces.values() if one.routes_for is not None}
+    ends = _own_ends(site, node)
+    cabled = [name for name, one in ends if one.routes_for is None]
+    svis = {name: one.routes_for for name, one in ends if one.routes_for is not None}
     names = {name: f"eth{number}" for number, name in enumerate(cabled, 1)} if typed(node) else dict.fromkeys(cabled)
     return {**{name: cable or name for name, cable in names.items()}, **svis}
 
 
 def cable_end(site: Site, port: Port) -> str:
     """The end of a link as the topology file has it."""
-    return f"{port[0]}:{cables(site.topology.nodes[port[0]])[port[1]]}"
+    return f"{port[0]}:{cables(site, site.topology.nodes[port[0]])[port[1]]}"
 
 
 def _addresses(site: Site, node: Node) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ group lets another member forward. Everything else leaves their paths as they ar
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -65,15 +66,13 @@ class Alternatives:
     def failures(self, paths: Iterable[Path]) -> tuple[Failure, ...]:
         """The single failures that can move a packet away from these paths."""
         touched = (failure for path in paths for failure in self._on(path))
-        return tuple(dict.fromkeys((*touched, *self.elections)))
+        return tuple(dict.fromkeys((*touched, *self._unseen, *self.elections)))
 
     def _on(self, path: Path) -> Iterator[Failure]:
         for hop in path.hops:
             yield Failure(nodes=(hop.device,))
             for interface in (hop.in_interface, hop.out_interface):
-                link = self._link_at.get((hop.device, interface))
-                if link is not None:
-                    yield Failure(links=(link,))
+                yield from self._cables_at.get((hop.device, interface), ())
 
     @cached_property
     def elections(self) -> tuple[Failure, ...]:
@@ -88,5 +87,24 @@ class Alternatives:
         )
 
     @cached_property
-    def _link_at(self) -> dict[Port, tuple[Port, Port]]:
-        return {port: link for link in self.topology.links for port in link}
+    def _cables_at(self) -> dict[Port, tuple[Failure, ...]]:
+        """Cables that a hop may use by an interface: a trunk's own, and those of all ports that an SVI sends out of."""
+        found: dict[Port, dict[Failure, None]] = defaultdict(dict)
+        for failure in single_failures(self.topology):
+            for port in (port for link in failure.links for port in link):
+                found[self.topology.interface(port).port][failure] = None
+        for one in self.topology.interfaces():
+            if one.routes_for is not None:
+                for port in self.topology.ports_of_bridge(one.node, one.routes_for):
+                    found[one.port] |= found[self.topology.interface(port).port]
+        return {port: tuple(failures) for port, failures in found.items()}
+
+    @cached_property
+    def _unseen(self) -> tuple[Failure, ...]:
+        """Failures of devices that enforce nothing, and of their cables: no hop of a path tells if it uses them."""
+        names = {node.name for node in self.topology.devices if not node.enforces}
+        return tuple(
+            failure
+            for failure in single_failures(self.topology)
+            if names & {*failure.nodes, *(node for link in failure.links for node, _ in link)}
+        )

@@ -70,7 +70,8 @@ class Attachments:
         if port is None or self.topology.interface(port).bridge is None:
             return None
         networks = frozenset(address.network for address in interfaces[0].addresses)
-        return self._number((port[0], self.topology.interface(port).bridge, node.routes, networks)), port
+        found = self.topology.interface(port)
+        return self._number((port[0], found.bridge, node.routes, networks)), found.port
 
     def _seen_as(self, address: IPv4Address) -> int:
         """A number for the known prefixes that hold an address: routers tell destinations apart by nothing else."""

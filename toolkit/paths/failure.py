@@ -35,7 +35,17 @@ HEALTHY = Failure()
 def single_failures(topology: Topology) -> tuple[Failure, ...]:
     """Every node, then every link, each failed alone, in the order of the site."""
     nodes = [Failure(nodes=(name,)) for name in topology.nodes]
-    return (*nodes, *(Failure(links=(link,)) for link in topology.links))
+    cables: dict[frozenset[Port], list[tuple[Port, Port]]] = {}
+    for link in topology.links:
+        cables.setdefault(frozenset(_physical(topology, link)), []).append(link)
+    return (*nodes, *(Failure(links=tuple(links)) for links in cables.values()))
+
+
+def _physical(topology: Topology, link: tuple[Port, Port]) -> tuple[Port, Port]:
+    """The cable's own ends: VLANs of one trunk share a cable, and so do the subinterfaces that they lead to."""
+    tagged = any(topology.interface(port).name != port[1] for port in link)
+    one, other = ((node, name.rpartition(".")[0] or name) if tagged else (node, name) for node, name in link)
+    return one, other
 
 
 class Remaining:
@@ -104,13 +114,13 @@ class Remaining:
         return frozenset(name for name, _ in seen)
 
     def _parts(self, name: str) -> Iterator[Part]:
-        for interface in self.topology.nodes[name].interfaces.values():
+        for _, interface in self.topology.ends_of(name):
             yield name, interface.bridge
 
     def _joined(self, part: Part) -> Iterator[Part]:
-        for interface in self.topology.nodes[part[0]].interfaces.values():
+        for port, interface in self.topology.ends_of(part[0]):
             if interface.routes_for is not None and part[1] in (None, interface.routes_for):
                 yield part[0], interface.routes_for if part[1] is None else None
-            peer = self.topology.peer.get(interface.port)
-            if interface.bridge == part[1] and peer is not None and self.port(interface.port):
+            peer = self.topology.peer.get(port)
+            if interface.bridge == part[1] and peer is not None and self.port(port):
                 yield peer[0], self.topology.interface(peer).bridge

@@ -259,11 +259,12 @@ class PathFinder:
             return
         svi = self.topology.svi_of(port[0], bridge)
         if svi is not None:
-            yield svi, (*hops, Hop(port[0], port[1], svi[1]))
+            yield svi, (*hops, Hop(port[0], self.topology.interface(port).name, svi[1]))
         for other in self.topology.ports_of_bridge(port[0], bridge):
             peer = self.topology.peer.get(other)
             if other != port and peer is not None and peer[0] not in seen and self.remaining.port(other):
-                yield peer, (*hops, Hop(port[0], port[1], other[1]))
+                names = (self.topology.interface(one).name for one in (port, other))  # a trunk has one for all VLANs
+                yield peer, (*hops, Hop(port[0], *names))
 
     @cached_property
     def domains(self) -> Mapping[str, Mapping[str, tuple[IPv4Network, ...]]]:

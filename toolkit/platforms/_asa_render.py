@@ -78,7 +78,7 @@ def refuse(policy: DevicePolicy, running: AsaState) -> None:
     if not policy.stateful:
         raise PolicyError(f"{device}: an ASA tracks connections; give the device the kind firewall")
     for acl in policy.acls:
-        if running.context.node.interfaces[acl.interface].bridge is not None:
+        if running.context.node.interfaces[acl.interface].switched:
             raise PolicyError(f"{device} {acl.interface}: an ASA that bridges is not supported; only routed mode is")
         if any(ace.established for ace in acl.entries):
             raise PolicyError(f"{device} {acl.interface}: an ASA has no `established`; it knows its connections")

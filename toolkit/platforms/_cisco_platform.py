@@ -255,7 +255,7 @@ class CiscoPlatform:
         for (interface, direction), bound in state.config.bindings.items():
             if interface not in names:
                 continue
-            switched = state.context.node.interfaces[names[interface]].bridge is not None
+            switched = state.context.node.interfaces[names[interface]].switched
             place = Place(file, lines.get((interface, direction)))
             if switched and direction is Direction.OUT:
                 message = (

@@ -66,14 +66,14 @@ def check_place(policy: DevicePolicy, context: DeviceContext, dialect: Dialect) 
             "declare it as kind router or switch"
         )
     for acl in policy.acls:
-        switched = context.node.interfaces[acl.interface].bridge is not None
+        switched = context.node.interfaces[acl.interface].switched
         if switched and acl.direction is Direction.OUT:
             raise PolicyError(f"{policy.device} {acl.interface}: a layer-2 port takes lists inwards only")
 
 
 def bound_as(name: str, context: DeviceContext, dialect: Dialect, interface: str) -> Bound:
     """How a list is bound to an interface of the inventory."""
-    return Bound(name, port=dialect.port_lists and context.node.interfaces[interface].bridge is not None)
+    return Bound(name, port=dialect.port_lists and context.node.interfaces[interface].switched)
 
 
 def _refuse_denies(policy: DevicePolicy, context: DeviceContext, dialect: Dialect, before: Config) -> None:
@@ -102,7 +102,7 @@ class Shortener:
         self.grouped: dict[Prefixes, str] = {}
         self._sides: dict[Prefixes, tuple[Side, ...]] = {}
         # Object groups do not work in lists of layer-2 ports.
-        usable = [acl for acl in policy.acls if context.node.interfaces[acl.interface].bridge is None]
+        usable = [acl for acl in policy.acls if not context.node.interfaces[acl.interface].switched]
         self.usable = {acl.name for acl in usable}
         if dialect.groups and not context.node.filter.plain:
             self._choose([ace for acl in usable for ace in acl.entries])

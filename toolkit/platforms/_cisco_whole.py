@@ -81,7 +81,11 @@ def _spelled(dialect: Dialect, name: str) -> str:
 
 def _body(dialect: Dialect, context: DeviceContext, interface: Interface, vlans: Mapping[str, int]) -> Iterator[str]:
     number = tag(interface_key(interface.name))
-    if interface.bridge is not None:
+    if interface.trunk:
+        yield "switchport"
+        yield "switchport mode trunk"
+        yield f"switchport trunk allowed vlan {','.join(str(vlan) for vlan, _ in interface.trunk)}"
+    elif interface.bridge is not None:
         yield f"description port of {remark_text(interface.bridge)}"
         yield "switchport"
         yield "switchport mode access"

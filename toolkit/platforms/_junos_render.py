@@ -46,7 +46,7 @@ def render(policy: DevicePolicy, running: JunosState) -> CandidateConfig:
     shared = Lists(policy, plain=running.context.node.filter.plain)
     filters, bound, names = [], [], {}
     for acl in policy.acls:
-        bridged = running.context.node.interfaces[acl.interface].bridge is not None
+        bridged = running.context.node.interfaces[acl.interface].switched
         family = "ethernet-switching" if bridged else "inet"
         names[acl.interface] = name = filter_name(acl.name)
         filters += [("firewall", "family", family, "filter", name, *words) for words in _terms(acl, family, shared)]

@@ -190,7 +190,7 @@ def read(context: DeviceContext, statements: Statements, inactive: tuple[Words, 
         if name is None:
             _check_elsewhere(names, unit, family, place)
             continue
-        wanted = "inet" if context.node.interfaces[name].bridge is None else "ethernet-switching"
+        wanted = "ethernet-switching" if context.node.interfaces[name].switched else "inet"
         if family != wanted:
             message = f"{unit} has a filter of family {family}, but the inventory makes it one of family {wanted}"
             raise ConfigError(message, place=place)

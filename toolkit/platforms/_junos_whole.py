@@ -34,9 +34,10 @@ def device_statements(node: Node) -> Iterator[Words]:
                     yield ("interfaces", name, "encapsulation", "extended-vlan-bridge")
             tagged.add(name)
             yield ("interfaces", name, "unit", unit, "vlan-id", unit)
-        elif interface.bridge is not None:
-            yield (*head, "ethernet-switching", "interface-mode", "access")
-            yield (*head, "ethernet-switching", "vlan", "members", _vlan(interface.bridge))
+        elif interface.switched:
+            yield (*head, "ethernet-switching", "interface-mode", "trunk" if interface.trunk else "access")
+            for bridge in interface.bridges:
+                yield (*head, "ethernet-switching", "vlan", "members", _vlan(bridge))
         yield from ((*head, "inet", "address", str(address)) for address in interface.addresses)
     yield from _vlans(node, vlans, tagged)
     yield from _routes(node)

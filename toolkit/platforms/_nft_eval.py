@@ -44,7 +44,7 @@ class View:
         Raises:
             ConfigError: a chain changes packets instead of filtering them.
         """
-        bridged = self.context.node.interfaces[self.interface].bridge is not None
+        bridged = self.context.node.interfaces[self.interface].switched
         families = ("bridge", "netdev") if bridged else ("inet", "ip", "netdev")
         found = []
         for key, chains in self.ruleset.tables.items():
@@ -85,7 +85,7 @@ class View:
 
     def filters_ipv6(self) -> bool:
         """Whether IPv6 that no rule permits is dropped: by a policy, or by a rule that asks for nothing more."""
-        bridged = self.context.node.interfaces[self.interface].bridge is not None
+        bridged = self.context.node.interfaces[self.interface].switched
         families = ("bridge", "netdev") if bridged else ("inet", "ip6", "netdev")
         for key, chains in self.ruleset.tables.items():
             for chain in chains.values():

@@ -25,7 +25,7 @@ ASKED: Final = f"# {UNKNOWN}: only the device knows it; it is asked for when thi
 def place(context: DeviceContext) -> tuple[TableKey, str]:
     """(table, chain) of ours on a device; in *extend* mode no chain is made, its name only marks our rules."""
     if context.node.filter.mode is Ownership.OWN:
-        bridged = any(interface.bridge for interface in context.node.interfaces.values())
+        bridged = any(interface.switched for interface in context.node.interfaces.values())
         return ("bridge" if bridged else "inet", context.prefix), "forward"
     where = context.node.filter
     return (where.family, where.table or ""), f"{context.prefix}_forward"

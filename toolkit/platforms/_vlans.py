@@ -27,7 +27,7 @@ def numbers(node: Node) -> Mapping[str, int]:
 
     The others are counted: 10, 20, ... in order.
     """
-    bridges = list(dict.fromkeys(one.bridge for one in node.interfaces.values() if one.bridge is not None))
+    bridges = list(dict.fromkeys(bridge for one in node.interfaces.values() for bridge in one.bridges))
     found = {bridge: number for bridge, number in node.vlans.items() if 0 < number <= LAST}
     for bridge in bridges:
         said = _said(bridge)

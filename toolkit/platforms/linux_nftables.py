@@ -137,6 +137,12 @@ class LinuxNftables:
                 f"{policy.device} {svi.name}: a Linux device that routes for its own bridge ({svi.routes_for}) is not "
                 "supported, since frames meet two families of hooks; let it switch or route, or use filter.mode none"
             )
+        trunk = next((one for one in now.context.node.interfaces.values() if one.trunk), None)
+        if trunk is not None:
+            raise PolicyError(
+                f"{policy.device} {trunk.name}: Linux has an interface for each VLAN of a trunk; name those in "
+                f"hosts.yaml, as {trunk.name}.{trunk.trunk[0][0]}: {{bridge: {trunk.trunk[0][1]}}}"
+            )
         return render(policy, now.context, now.ruleset, now.without_owned().ruleset)
 
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:

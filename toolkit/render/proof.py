@@ -109,7 +109,7 @@ def _forwarded(policy: DevicePolicy, state: FilterState, space: Space) -> Packet
     return there - space.union(Box.of(ANY_SERVICE, dst=IPv4Network(address)) for address in own)
 
 
-def _later(box: Box | Block) -> Box | Block:
+def later(box: Box | Block) -> Box | Block:
     """The later fragments between the addresses of a box, of its protocol."""
     return replace(box, dport=FULL[3], sport=FULL[4], flags=FRAGMENTS)
 
@@ -151,7 +151,7 @@ class _Interface:
             return  # exactly what is asked for: no witness of any kind
         allowed = self._allowed(required, before)
         if self.follows:
-            allowed = allowed | self.space.union(_later(box) for box, _ in asked)
+            allowed = allowed | self.space.union(later(box) for box, _ in asked)
         yield from self._witness(WitnessKind.REQUIRED_DENIED, required - after, ConnState.NEW, asked)
         yield from self._witness(WitnessKind.EXTRA_PERMITTED, (after & self.scope) - allowed, ConnState.NEW)
         yield from self._collateral(before, after, required, ConnState.NEW)

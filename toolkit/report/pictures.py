@@ -118,7 +118,7 @@ def topology_picture(site: Site) -> Picture:
     for node in site.topology.nodes.values():
         addresses = [str(a) for a in node.addresses] if not node.is_device else []
         roles = wrap(", ".join(site.roles_of(node.name)), LABEL_WIDTH)
-        bridges = dict.fromkeys(i.bridge for i in node.interfaces.values() if i.bridge)
+        bridges = dict.fromkeys(bridge for i in node.interfaces.values() for bridge in i.bridges)
         stands_in = [_in_group(group, node.name) for group in site.topology.groups if node.name in group.members]
         about = (
             [f"{node.kind.value}, {node.filter.mode.value}", *bridges, *stands_in]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from toolkit.topology.inventory import read_topology
 from toolkit.topology.network import Topology
 from toolkit.topology.nodes import (
+    NO_FILTER,
     Address,
     FilterData,
     Interface,
@@ -21,6 +22,7 @@ from toolkit.topology.nodes import (
 )
 
 __all__ = [
+    "NO_FILTER",
     "Address",
     "FilterData",
     "Interface",

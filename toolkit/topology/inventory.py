@@ -62,8 +62,14 @@ def _node(name: str, host: Any, document: Document) -> Node:
     if data.kind is not Kind.HOST and not data.interfaces:
         raise SiteError(f"device {name} has no interfaces, so nothing can be enforced on it", place=place)
     for interface, one in data.interfaces.items():
-        if one.bridge is not None and data.kind is Kind.HOST:
+        if (one.bridge is not None or one.trunk) and data.kind is Kind.HOST:
             raise SiteError(f"{name} is a host, so {interface} cannot be in a bridge", place=place)
+        if one.trunk and (one.bridge is not None or one.addresses):
+            raise SiteError(
+                f"{name}:{interface} is a trunk, so it has no bridge and no addresses of its own; "
+                "give a VLAN its routed interface by name, such as Vlan10",
+                place=document.place(name, "data", "interfaces", interface),
+            )
         if one.bridge is not None and one.addresses:
             _check_svi(name, interface, data, document.place(name, "data", "interfaces", interface))
     return Node(
@@ -80,13 +86,17 @@ def _node(name: str, host: Any, document: Document) -> Node:
 def _interface(node: str, name: str, data: InterfaceData) -> Interface:
     if data.bridge is not None and data.addresses:
         return Interface(node, name, data.addresses, routes_for=data.bridge)
-    return Interface(node, name, data.addresses, data.bridge)
+    return Interface(node, name, data.addresses, data.bridge, trunk=tuple(data.trunk.items()))
 
 
 def _check_svi(node: str, interface: str, data: NodeData, place: Place) -> None:
     """A bridge is routed by one interface, has ports, and is not called like another one's."""
     bridge = data.interfaces[interface].bridge
-    inside = {name: one for name, one in data.interfaces.items() if one.bridge == bridge and name != interface}
+    inside = {
+        name: one
+        for name, one in data.interfaces.items()
+        if name != interface and (one.bridge == bridge or bridge in one.trunk.values())
+    }
     others = [name for name, one in inside.items() if one.addresses]
     if others:
         raise SiteError(f"{node}: {interface} and {others[0]} both route for bridge {bridge!r}; one can", place=place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ class Topology:
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
         self.links: tuple[tuple[Port, Port], ...] = tuple(links)
         self.groups: tuple[RedundancyGroup, ...] = tuple(groups)
+        self.ends: dict[Port, Interface] = {port: one for node in self.nodes.values() for port, one in _ends(node)}
         self.peer: dict[Port, Port] = {}
         for one, other in self.links:
             self._connect(one, other)
@@ -61,8 +63,19 @@ class Topology:
         return self.nodes[name]
 
     def interface(self, port: Port) -> Interface:
-        """The interface of a (node, interface) pair."""
-        return self.nodes[port[0]].interfaces[port[1]]
+        """The interface of a (node, interface) pair; of one VLAN of a trunk, the trunk as a port of its bridge."""
+        return self.ends[port] if port in self.ends else self.nodes[port[0]].interfaces[port[1]]
+
+    def ends_of(self, node: str) -> tuple[tuple[Port, Interface], ...]:
+        """What cables of a node may end at."""
+        return self._ends_of.get(node, ())
+
+    @cached_property
+    def _ends_of(self) -> dict[str, tuple[tuple[Port, Interface], ...]]:
+        found: dict[str, list[tuple[Port, Interface]]] = defaultdict(list)
+        for port, interface in self.ends.items():
+            found[port[0]].append((port, interface))
+        return {node: tuple(ends) for node, ends in found.items()}
 
     def interfaces(self) -> Iterator[Interface]:
         """Every interface of every node."""
@@ -73,11 +86,11 @@ class Topology:
     def segment_of(self) -> dict[Port, int]:
         """Broadcast domain of each interface, as a number: cables join two ends, a bridge joins its ports."""
         number: dict[Port, int] = {}
-        for interface in self.interfaces():
-            if interface.port in number:
+        for port in self.ends:
+            if port in number:
                 continue
-            queue = [interface.port]
-            number[interface.port] = mine = len(set(number.values()))
+            queue = [port]
+            number[port] = mine = len(set(number.values()))
             while queue:
                 for neighbour in self._same_segment(queue.pop()):
                     if neighbour not in number:
@@ -124,9 +137,9 @@ class Topology:
     @cached_property
     def _bridges(self) -> dict[tuple[str, str], tuple[Port, ...]]:
         ports: dict[tuple[str, str], list[Port]] = defaultdict(list)
-        for interface in self.interfaces():
+        for port, interface in self.ends.items():
             if interface.bridge is not None:
-                ports[interface.node, interface.bridge].append(interface.port)
+                ports[interface.node, interface.bridge].append(port)
         return {key: tuple(value) for key, value in ports.items()}
 
     def svi_of(self, device: str, bridge: str) -> Port | None:
@@ -151,8 +164,8 @@ class Topology:
     def _connect(self, end: Port, other: Port) -> None:
         if end[0] not in self.nodes:
             raise SiteError(f"link {_link(end, other)}: unknown node {end[0]!r} (known: {', '.join(self.nodes)})")
-        if end[1] not in self.nodes[end[0]].interfaces:
-            names = ", ".join(self.nodes[end[0]].interfaces) or "none"
+        if end not in self.ends:
+            names = ", ".join(port[1] for port, _ in self.ends_of(end[0])) or "none"
             raise SiteError(f"link {_link(end, other)}: {end[0]} has no interface {end[1]!r} (its interfaces: {names})")
         if self.interface(end).routes_for is not None:
             raise SiteError(
@@ -188,6 +201,15 @@ class Topology:
                 raise SiteError(
                     f"subnets overlap: {lower} ({_name(subnets[lower][1])}) and {upper} ({_name(subnets[upper][1])})"
                 )
+
+
+def _ends(node: Node) -> Iterator[tuple[Port, Interface]]:
+    """What cables may end at: interfaces, and each VLAN of a trunk by itself."""
+    for one in node.interfaces.values():
+        if not one.trunk:
+            yield one.port, one
+        for vlan, bridge in one.trunk:
+            yield (node.name, f"{one.name}.{vlan}"), replace(one, bridge=bridge, trunk=())
 
 
 def _name(port: Port) -> str:

@@ -62,10 +62,12 @@ class InterfaceData(FileModel):
     """One interface in the inventory: routed with addresses, or a switch port in a named bridge.
 
     With both it is the routed interface of that bridge (an SVI, `Vlan10`, `irb.10`): where the switch itself routes.
+    `trunk` maps the VLAN numbers of a tagged switch port to bridges; links name its VLANs as `interface.number`.
     """
 
     addresses: tuple[InterfaceAddress, ...] = ()
     bridge: str | None = None
+    trunk: dict[Annotated[int, Field(ge=1, le=4094)], str] = Field(default_factory=dict)
     description: str = ""
 
 
@@ -114,13 +116,27 @@ class NodeData(FileModel):
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface of a node: `bridge` names what a switch port is in, `routes_for` what an SVI routes for."""
+    """An interface of a node: `bridge` names what a switch port is in, `routes_for` what an SVI routes for.
+
+    `trunk` has the (VLAN number, bridge) pairs of a tagged switch port.
+    """
 
     node: str
     name: str
     addresses: tuple[IPv4Interface, ...] = ()
     bridge: str | None = None
     routes_for: str | None = None
+    trunk: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def switched(self) -> bool:
+        """Whether it is a layer-2 port."""
+        return bool(self.bridges)
+
+    @property
+    def bridges(self) -> tuple[str, ...]:
+        """Bridges that it is a port of: one, or those of a trunk's VLANs."""
+        return (self.bridge,) if self.bridge is not None else tuple(bridge for _, bridge in self.trunk)
 
     @property
     def vlan(self) -> int | None:
@@ -167,8 +183,9 @@ class Node:
 
     @property
     def vlans(self) -> dict[str, int]:
-        """VLAN number of each bridge that an SVI with a number routes for."""
-        return {one.routes_for or "": one.vlan for one in self.interfaces.values() if one.vlan is not None}
+        """VLAN number of each bridge, as far as the number of an SVI or a trunk tells it."""
+        tagged = {bridge: vlan for one in self.interfaces.values() for vlan, bridge in one.trunk}
+        return tagged | {one.routes_for or "": one.vlan for one in self.interfaces.values() if one.vlan is not None}
 
     @property
     def stateful(self) -> bool:

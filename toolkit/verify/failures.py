@@ -127,7 +127,7 @@ class FailureAnalysis:
         """What one failure does; several nodes and links may be in it."""
         finder = self.finder.under(failure)
         fates = _Fates()
-        single = len(failure.nodes) + len(failure.links) == 1
+        single = failure in self._single
         for leg in self._touched.get(failure, ()) if single else self.legs:
             self._judge(leg, finder, fates)
         pairs = self._touched_pairs.get(failure, ()) if single else self.exposures.pairs
@@ -147,6 +147,10 @@ class FailureAnalysis:
         return tuple(Leg(flow, *ends) for flow in self.graph.flows for ends in flow_ends(self.topology, flow))
 
     # ---- what is required -----------------------------------------------------------------
+
+    @cached_property
+    def _single(self) -> frozenset[Failure]:
+        return frozenset(single_failures(self.topology))
 
     @cached_property
     def _touched(self) -> Mapping[Failure, list[Leg]]:
@@ -175,9 +179,9 @@ class FailureAnalysis:
     def _own(self) -> Mapping[str, tuple[Failure, ...]]:
         """The failures of a node itself and of its cables."""
         found = {name: [Failure(nodes=(name,))] for name in self.topology.nodes}
-        for link in self.topology.links:
-            for name in {link[0][0], link[1][0]}:
-                found[name].append(Failure(links=(link,)))
+        for failure in single_failures(self.topology):
+            for name in {node for link in failure.links for node, _ in link}:
+                found[name].append(failure)
         return {name: tuple(failures) for name, failures in found.items()}
 
     def _paths(self, leg: Leg, finder: PathFinder) -> tuple[Paths, Paths]:

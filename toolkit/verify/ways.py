@@ -88,6 +88,10 @@ class Ways:
             found &= self._passes(finder, hop, ConnState.NEW, before=True)
         return found
 
+    def follows_fragments(self, device: str) -> bool:
+        """Whether later fragments of what our lists permit pass a device, by the rule of its system."""
+        return bool(getattr(self._filters[False][device], "follows_fragments", False))
+
     def towards(self, site: Site, host: str) -> PacketSet:
         """Packets that are routed to a host: to its addresses, and to prefixes behind it that are nobody else's."""
         own = self.space.union(Box.of(dst=IPv4Network(address)) for address in self.topology.nodes[host].addresses)

@@ -20,7 +20,8 @@ def initial_config(node: LabNode) -> str:
     """The text, in the language of the node's network OS (`system`)."""
     names = dict(node.names)
     addresses = {name: [a for cable, a in node.addresses if cable == names[name]] for name in names}
-    bridges = {name: next((b for cable, b in node.bridges if cable == names[name]), None) for name in names}
+    inside = dict(node.bridges)
+    bridges = {name: [inside[c] for one, c in node.names if one == name and c in inside] for name in names}
     vlans = {bridge: VLANS * number for number, bridge in enumerate(dict.fromkeys(b for _, b in node.bridges), 1)}
     svis = {name: cable for name, cable in node.names if cable in vlans}  # the lab's bridge is the routed interface
     vlans |= {bridge: number for name, bridge in svis.items() if (number := _number(name)) is not None}
@@ -28,12 +29,14 @@ def initial_config(node: LabNode) -> str:
         return "\n".join((*_junos(node, addresses, bridges, vlans), *_l3_interfaces(svis))) + "\n"
     lines = [f"hostname {node.name}"]
     for name in names:
-        bridge = bridges[name]
         lines.append(f"interface {name}")
         if node.system == "cisco_asa":
             lines += [f" nameif {_asa_name(name)}", " security-level 0"]
-        elif bridge is not None:
-            lines.append(f" switchport access vlan {vlans[bridge]}")
+        elif len(bridges[name]) > 1:  # a trunk, each of whose VLANs has a cable of its own in the lab
+            allowed = ",".join(str(vlans[bridge]) for bridge in bridges[name])
+            lines += [" switchport mode trunk", f" switchport trunk allowed vlan {allowed}"]
+        elif bridges[name]:
+            lines.append(f" switchport access vlan {vlans[bridges[name][0]]}")
         elif name not in svis and node.system in ("arista_eos", "cisco_nxos"):
             lines.append(" no switchport")
         lines += [f" ip address {_masked(node, IPv4Interface(address))}" for address in addresses[name]]
@@ -74,15 +77,14 @@ def _asa_name(interface: str) -> str:
 def _junos(
     node: LabNode,
     addresses: Mapping[str, Iterable[str]],
-    bridges: Mapping[str, str | None],
+    bridges: Mapping[str, Iterable[str]],
     vlans: Mapping[str, int],
 ) -> Iterable[str]:
     yield f"set system host-name {node.name}"
-    for name, bridge in bridges.items():
+    for name, carried in bridges.items():
         base, _, unit = name.partition(".")
         start = f"set interfaces {base} unit {unit or '0'} family"
-        if bridge is not None:
-            yield f"{start} ethernet-switching vlan members {bridge}"
+        yield from (f"{start} ethernet-switching vlan members {bridge}" for bridge in carried)
         for address in addresses[name]:
             yield f"{start} inet address {address}"
     for prefix, via in node.routes:
