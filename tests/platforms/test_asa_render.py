@@ -155,7 +155,7 @@ def test_reference_site_renders_reads_back_and_is_proved(tmp_path):
         (make_context(Kind.ROUTER), "", "an ASA tracks connections"),
         (make_context(bridge="lan"), "", "an ASA that bridges is not supported"),
         (make_context(mode="jump", table="t", chain="c"), "", "mode jump is for nftables"),
-        (make_context(capacity=10), "", "entries, old and new together, but it holds 10"),
+        (make_context(capacity=10), "", "entries, old and new together .* do not fit into its capacity of 10"),
     ],
 )
 def test_render_refuses(context, foreign, words):

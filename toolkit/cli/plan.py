@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli._common import Work, inventory_option, json_option, note, print_findings, print_json
+from toolkit.cli._sizes import sizes_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +20,15 @@ CHANGES_PENDING = 3
 
 @click.command()
 @click.option("--diff/--no-diff", default=True, help="Print what would change on each device.")
+@sizes_option
 @inventory_option
 @json_option
-def plan(inventory: Path, diff: bool, as_json: bool) -> int:
+def plan(inventory: Path, diff: bool, sizes: bool, as_json: bool) -> int:
     """Read the devices and say what would change, in which order, and how to undo it; exit 3 when something would."""
     from toolkit.cli._existing import existing_json, print_existing
+    from toolkit.cli._sizes import print_sizes
     from toolkit.render.existing import existing_findings
+    from toolkit.render.sizes import device_sizes
     from toolkit.verify.live import make_target, plan_change
 
     work = Work(inventory)
@@ -34,15 +38,18 @@ def plan(inventory: Path, diff: bool, as_json: bool) -> int:
     finally:
         target.close()
     findings = tuple(existing_findings(planned.rendered.values()))
+    measured = {name: device_sizes(one, planned.running[name]) for name, one in planned.rendered.items()}
     if as_json:
         row = plan_row(planned.plan)
         for device in row["devices"]:
             device.update(existing_json(planned, device["device"], work.space))
+            device["sizes"] = measured[device["device"]].row()
         listed = [finding.model_dump(mode="json") for finding in findings]
         print_json({**row, "findings": listed, "folder": str(planned.folder)})
     else:
         print_existing(planned, work.space)
         print_plan(planned.plan, diff=diff)
+        print_sizes(tuple(measured.values()), every_list=sizes)
         print_findings(findings)
         note(f"plan {planned.plan.id} is in {planned.folder}; nothing was sent")
     return CHANGES_PENDING if planned.plan.changed else 0

@@ -7,17 +7,25 @@ from pathlib import Path
 import click
 
 from toolkit.cli._common import Work, inventory_option, json_option, note, print_findings, print_json
+from toolkit.cli._sizes import sizes_option
 
 
 @click.command()
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write one DIR/<device>.cfg each."
 )
+@sizes_option
 @inventory_option
 @json_option
-def render(inventory: Path, output: Path | None, as_json: bool) -> None:
-    """Render the ACLs of every device; each one is read back and proved before it is shown."""
+def render(inventory: Path, output: Path | None, sizes: bool, as_json: bool) -> None:
+    """Render the ACLs of every device; each one is read back and proved before it is shown.
+
+    With -o it then says how many entries each device gets, against what it holds (filter.capacity of the device, or
+    deploy.capacity of its platform in site.yaml).
+    """
+    from toolkit.cli._sizes import print_sizes
     from toolkit.render.existing import existing_findings
+    from toolkit.render.sizes import device_sizes
 
     work = Work(inventory)
     rendered = work.rendered
@@ -34,10 +42,14 @@ def render(inventory: Path, output: Path | None, as_json: bool) -> None:
         else:
             entries = sum(len(acl.entries) for acl in one.policy.acls)
             note(f"{output / device}.cfg: {len(one.policy.acls)} ACLs, {entries} entries, proved")
+    if output is not None or sizes:
+        print_sizes([device_sizes(one) for one in rendered.values()], every_list=sizes)
     print_findings((*work.policy_findings, *existing_findings(rendered.values())))
 
 
 def _row(work: Work, device: str) -> dict[str, object]:
+    from toolkit.render.sizes import device_sizes
+
     one = work.rendered[device]
     return {
         "device": device,
@@ -46,4 +58,5 @@ def _row(work: Work, device: str) -> dict[str, object]:
         "acls": list(one.candidate.acls),
         "bindings": {interface: list(names) for interface, names in one.candidate.bindings.items()},
         "entries": sum(len(acl.entries) for acl in one.policy.acls),
+        "sizes": device_sizes(one).row(),
     }

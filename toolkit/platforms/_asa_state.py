@@ -15,11 +15,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import ConfigError, Place
-from toolkit.net import ANY_SERVICE, ICMP, TCP, UDP, Action, Service
+from toolkit.net import ANY_SERVICE, ICMP, TCP, UDP, Action, Direction, Service
 from toolkit.packets import Box
 from toolkit.platforms._asa_entries import Reader
 from toolkit.platforms._asa_text import GLOBAL, Config, Level, Line
 from toolkit.platforms._rules import Rule, first, permitted
+from toolkit.platforms._sizes import ListSize
 from toolkit.platforms.base import ConnState, Decision, DeviceContext
 
 if TYPE_CHECKING:
@@ -118,6 +119,20 @@ class AsaState:
         lists, bound = dict(sorted(config.lists.items())), dict(sorted(config.bound.items()))
         ordered = Config(objects=dict(sorted(config.objects.items())), lists=lists, bound=bound)
         return "".join(f"{line}\n" for line in (*write_objects(ordered), *write_lists(ordered)))
+
+    def sizes(self) -> tuple[ListSize, ...]:
+        """See `FilterState`; the global list has no interface."""
+        places = {name: interface for interface, name in self.names.items()}
+        found = []
+        for (name, way), (target, _) in self.config.bound.items():
+            if target not in self.rules:
+                continue
+            rules = self.rules[target]
+            elements = sum(rule.combinations()[0] for rule in rules)
+            written = sum(line.words[0] != "remark" for line in self.config.lists[target])
+            direction = Direction.OUT if way == "out" else Direction.IN
+            found.append(ListSize(places.get(name, ""), direction, target, written, elements, elements, rules))
+        return tuple(found)
 
     # ---- the rest -------------------------------------------------------------------------
 

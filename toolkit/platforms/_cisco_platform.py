@@ -17,8 +17,10 @@ from toolkit.platforms._cisco_extend import render_extend
 from toolkit.platforms._cisco_model import Config
 from toolkit.platforms._cisco_names import interface_key
 from toolkit.platforms._cisco_render import render_own
+from toolkit.platforms._cisco_size import list_size
 from toolkit.platforms._cisco_text import Reader
 from toolkit.platforms._cisco_whole import whole_config
+from toolkit.platforms._sizes import check_fits
 from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet
 from toolkit.topology import Ownership
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from toolkit.platforms._cisco_model import Bound
     from toolkit.platforms._cisco_model import Place as Placed
     from toolkit.platforms._cisco_routes import Questions
+    from toolkit.platforms._sizes import Counting, ListSize
     from toolkit.platforms.base import ConnState, Decision, DeviceContext, FilterState, NextHop, RouteQuery
     from toolkit.policy import DevicePolicy
 
@@ -98,15 +101,14 @@ class CiscoState:
         names = spelling(self.context)
         return {place: bound for place, bound in self.config.bindings.items() if place[0] in names}
 
-    def entries(self) -> int:
-        """Entries of all lists that are bound, groups written out, as the hardware counts them."""
-        total = 0
-        for bound in self._bound().values():
-            for entry in self.config.acls[bound.acl].entries:
-                ends = [len(self.config.addresses(side)) for side in (entry.source, entry.destination)]
-                ports = sum(len(one.sports) * len(one.dports) for one in self.config.matches(entry))
-                total += ends[0] * ends[1] * ports
-        return total
+    def sizes(self) -> tuple[ListSize, ...]:
+        """See `FilterState`."""
+        names = spelling(self.context)
+        return tuple(
+            list_size(self.config, names.get(interface, interface), direction, self.config.acls[bound.acl])
+            for (interface, direction), bound in self.config.bindings.items()
+            if bound.acl in self.config.acls
+        )
 
 
 def spelling(context: DeviceContext) -> dict[str, str]:
@@ -114,7 +116,7 @@ def spelling(context: DeviceContext) -> dict[str, str]:
     return {interface_key(name): name for name in context.interfaces}
 
 
-def capabilities(*, commit_confirm: bool, commit_note: str) -> Capabilities:
+def capabilities(*, commit_confirm: bool, commit_note: str, counting: Counting) -> Capabilities:
     """What all of them can do, and how a change is committed on one."""
     return Capabilities(
         routed=(Direction.IN, Direction.OUT),
@@ -124,6 +126,7 @@ def capabilities(*, commit_confirm: bool, commit_note: str) -> Capabilities:
         fragments="an entry with ports permits later fragments of its addresses, and never denies any",
         commit_confirm=commit_confirm,
         commit_note=commit_note,
+        counting=counting,
     )
 
 
@@ -171,7 +174,7 @@ class CiscoPlatform:
         if policy.ownership is Ownership.JUMP:
             raise PolicyError(f"{policy.device}: {self.name} has no chains to jump to; use filter.mode own or extend")
         mine = render_own(policy, now.context, self.dialect, foreign.config)
-        self._check_capacity(replace(now, config=both(foreign.config, mine)), 0)
+        check_fits(foreign, replace(now, config=both(foreign.config, mine)), self.capabilities.counting)
         text = whole_config(self.dialect, mine, now.context)
         bindings = {
             acl.interface: (mine.bindings[interface_key(acl.interface), acl.direction].acl,) for acl in policy.acls
@@ -182,7 +185,7 @@ class CiscoPlatform:
         """Entries of ours in somebody's lists."""
         made = render_extend(policy, foreign.context, self.dialect, foreign.config)
         config = replace(foreign.config, acls={**foreign.config.acls, **made.lists})
-        self._check_capacity(replace(foreign, config=config), 0)
+        check_fits(foreign, replace(foreign, config=config), self.capabilities.counting)
         head = f"! {policy.device}: entries of the toolkit in lists of others, which are not touched otherwise"
         return CandidateConfig(
             policy.device, self.name, text_of(head, *made.lines), tuple(made.lists), made.bindings, made.existing
@@ -195,7 +198,7 @@ class CiscoPlatform:
         lines = self._lines(goal, now)
         if not lines:
             return ChangeSet(candidate.device, "", "", {}, "")
-        self._check_capacity(goal, now.entries() if ours(now.config, now.context.prefix).acls else 0)
+        check_fits(now, goal, self.capabilities.counting)
         before, after = _shown(now, goal)
         diff = "".join(
             unified_diff(
@@ -268,18 +271,6 @@ class CiscoPlatform:
                     f"{interface}: list {bound.acl} does not filter there; the inventory's interface takes {right!r}",
                     place=place,
                 )
-
-    def _check_capacity(self, state: CiscoState, old: int) -> None:
-        """Refuse what does not fit; while a change is made, the old entries and the new ones are there together."""
-        limit = state.context.node.filter.capacity
-        if limit is None:
-            return
-        new = state.entries()
-        if new + old > limit:
-            raise PolicyError(
-                f"{state.context.device}: {new} entries{f' beside the {old} of today' if old else ''} do not fit into "
-                f"its capacity of {limit} (filter.capacity)"
-            )
 
 
 def _shown(now: CiscoState, goal: CiscoState) -> list[str]:

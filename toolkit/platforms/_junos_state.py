@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from toolkit.errors import ConfigError, Place
-from toolkit.net import ANY_SERVICE, Action
+from toolkit.net import ANY_SERVICE, Action, Direction
 from toolkit.packets import Box
 from toolkit.platforms._junos_heads import CONTROL_PLANE, PREFIX_LIST, Words, is_binding
 from toolkit.platforms._junos_terms import ReadTerm, filters, prefix_lists, read_filter
 from toolkit.platforms._junos_text import Statements, bindings, binds, join
 from toolkit.platforms._rules import Rule, first, permitted
+from toolkit.platforms._sizes import ListSize
 from toolkit.platforms.base import ConnState, Decision, DeviceContext
 
 if TYPE_CHECKING:
@@ -109,6 +110,16 @@ class JunosState:
     def text(self) -> str:
         """See `FilterState`."""
         return "".join(f"set {join(words)}\n" for words in normal(self.statements))
+
+    def sizes(self) -> tuple[ListSize, ...]:
+        """See `FilterState`; written are its terms."""
+        found = []
+        for (name, direction), bound in self.bound.items():
+            parts = [rule.combinations() for rule in bound.rules]
+            entries, expanded = (sum(column) for column in zip(*parts, strict=True)) if parts else (0, 0)
+            way = Direction.IN if direction == "input" else Direction.OUT
+            found.append(ListSize(name, way, bound.name, len(bound.terms), entries, expanded, bound.rules))
+        return tuple(found)
 
     def is_ours(self, words: Words) -> bool:
         """Whether a statement is the toolkit's."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING
 
 from toolkit.addresses import joined
-from toolkit.packets import FULL, Block, Interval, point
+from toolkit.packets import ESTABLISHED, FULL, Block, Interval, point
+from toolkit.platforms._sizes import all_masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,9 +44,15 @@ class Rule:
                     for flags in self.flags:
                         yield Block(protocol, dst, src, dport, sport, flags)
 
-    def combinations(self) -> int:
-        """Entries that it takes where hardware writes every combination out."""
-        return prod(map(len, (self.protocol, self.dst, self.src, self.dport, self.sport, self.flags)))
+    def combinations(self) -> tuple[int, int]:
+        """Entries that it takes where hardware writes every combination out: ranges of ports as one, and expanded."""
+        ends = all_masked(self.dst) * all_masked(self.src)
+        rest = len(self.protocol) * len(self.flags) * ends
+        flags = 2 if ESTABLISHED in self.flags else 1  # two bits of which one must be set
+        return (
+            rest * len(self.dport) * len(self.sport),
+            rest * all_masked(self.dport) * all_masked(self.sport) * flags,
+        )
 
     def matches(self, packet: Packet) -> bool:
         """Whether a packet is one of them, field by field."""

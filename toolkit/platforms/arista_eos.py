@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from toolkit.net import SCTP, TCP, UDP
+from toolkit.net import SCTP, TCP, UDP, Direction
 from toolkit.platforms._cisco_dialect import Dialect
 from toolkit.platforms._cisco_names import EOS_PORTS, TCP_PORTS, UDP_PORTS
 from toolkit.platforms._cisco_platform import CONFIRM_MINUTES, CiscoPlatform, capabilities, session, text_of
 from toolkit.platforms._cisco_routes import EOS, Questions
+from toolkit.platforms._sizes import Counting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,14 @@ class AristaEos(CiscoPlatform):
         commit_note=(
             "one configuration session: all of it or nothing, and undone by the device "
             f"{CONFIRM_MINUTES} minutes after the commit unless it is confirmed"
+        ),
+        counting=Counting(
+            (Direction.IN, Direction.OUT),
+            shared=False,
+            note=(
+                "ranges of ports are taken as compared by the hardware, of which models have few: filter.port_ranges: "
+                "expanded counts without them"
+            ),
         ),
     )
     routes: ClassVar[Questions] = EOS

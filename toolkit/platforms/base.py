@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from toolkit.net import Action, Direction, Packet
     from toolkit.packets import PacketSet, Space
+    from toolkit.platforms._sizes import Counting, ListSize
     from toolkit.policy import DevicePolicy, Extension
     from toolkit.topology import Node
 
@@ -100,7 +101,7 @@ class Capabilities:
 
     `routed` and `switched` are the directions in which a routed interface and a layer-2 port take an ACL.
     `fragments` is the rule for non-initial fragments. `commit_confirm` tells whether an unconfirmed change undoes
-    itself; `commit_note` says what that means for a push.
+    itself; `commit_note` says what that means for a push. `counting` is how entries are counted against what it holds.
     """
 
     routed: tuple[Direction, ...]
@@ -110,6 +111,7 @@ class Capabilities:
     fragments: str
     commit_confirm: bool
     commit_note: str
+    counting: Counting
 
 
 class RouteQuery(NamedTuple):
@@ -151,6 +153,9 @@ class FilterState(Protocol):
 
     def text(self) -> str:
         """The whole filter in the platform's own language, normalised, for people and for diffs."""
+
+    def sizes(self) -> tuple[ListSize, ...]:
+        """The size of each list where it is bound, whoever wrote it."""
 
 
 class Platform(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from difflib import unified_diff
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
-from toolkit.errors import ConfigError, Place, PolicyError
+from toolkit.errors import ConfigError, Place
 from toolkit.net import Direction
 from toolkit.platforms import _asa_routes
 from toolkit.platforms._asa_entries import Reader
@@ -19,6 +19,7 @@ from toolkit.platforms._asa_extend import extend
 from toolkit.platforms._asa_render import refuse_uninspected, render
 from toolkit.platforms._asa_state import AsaState, bind, empty, read, write_lists, write_objects
 from toolkit.platforms._asa_text import Config, apply_script
+from toolkit.platforms._sizes import Counting, check_fits
 from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet, DeviceContext, FilterState
 from toolkit.topology import Ownership
 
@@ -52,6 +53,14 @@ class CiscoAsa:
             "an ASA has no timed commit: each line counts at once; lists are written under new names before they are "
             "bound, connections that they deny are ended one by one (clear conn), and the startup configuration is "
             "saved only after verification"
+        ),
+        counting=Counting(
+            (Direction.IN, Direction.OUT),
+            shared=True,
+            note=(
+                "elements as `show access-list` counts them, groups written out; an ASA has no TCAM, and with "
+                "object-group-search it takes fewer"
+            ),
         ),
     )
     show_commands: ClassVar[tuple[str, ...]] = ("show running-config",)
@@ -92,12 +101,8 @@ class CiscoAsa:
         now = _asa(running)
         rest = now.without_owned()
         candidate = extend(policy, rest) if _extends(now) else render(policy, rest)
-        capacity = now.context.node.filter.capacity
-        if capacity is not None:
-            needed = _entries(now) + _entries(self._goal(candidate, now))
-            if needed > capacity:
-                message = f"{policy.device}: {needed} entries, old and new together, but it holds {capacity}"
-                raise PolicyError(message)
+        if now.context.node.filter.capacity is not None:
+            check_fits(now, self._goal(candidate, now), self.capabilities.counting)
         if not rest.config.icmp:
             refuse_uninspected(policy)
         return candidate
@@ -109,6 +114,7 @@ class CiscoAsa:
         apply = self.restore(goal, now)
         if not apply:
             return ChangeSet(candidate.device, "", "", {}, "")
+        check_fits(now, goal, self.capabilities.counting)
         before, after = (_owned_text(one).splitlines(keepends=True) for one in (now, goal))
         names = f"{candidate.device} running", f"{candidate.device} candidate"
         diff = "".join(unified_diff(before, after, *names))
@@ -180,11 +186,6 @@ def _base(text: str, before: AsaState) -> Config:
 
 def _extends(state: AsaState) -> bool:
     return state.context.node.filter.mode is Ownership.EXTEND
-
-
-def _entries(state: AsaState) -> int:
-    """Entries that the bound lists take: every combination of addresses and services."""
-    return sum(rule.combinations() for rules in state.rules.values() for rule in rules)
 
 
 def _owned_text(state: AsaState) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from toolkit.net import SCTP, TCP, UDP
+from toolkit.net import SCTP, TCP, UDP, Direction
 from toolkit.platforms._cisco_dialect import Dialect
 from toolkit.platforms._cisco_names import TCP_PORTS, UDP_PORTS
 from toolkit.platforms._cisco_platform import CONFIRM_MINUTES, CiscoPlatform, capabilities, text_of
 from toolkit.platforms._cisco_routes import IOS, Questions
+from toolkit.platforms._sizes import Counting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,14 @@ class CiscoIos(CiscoPlatform):
             "each line counts at once: lists are built under new names, bound, and the old ones removed; an "
             "unconfirmed change undoes itself (configure terminal revert timer) only where the device keeps an archive "
             "and nobody else has changed anything"
+        ),
+        counting=Counting(
+            (Direction.IN, Direction.OUT),
+            shared=False,
+            note=(
+                "groups are written out and ranges of ports taken as compared by the hardware (L4 operators), of which "
+                "models have few: filter.port_ranges: expanded counts without them"
+            ),
         ),
     )
     routes: ClassVar[Questions] = IOS

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from toolkit.net import Direction
 from toolkit.platforms._cisco_dialect import Dialect
 from toolkit.platforms._cisco_names import TCP_PORTS, UDP_PORTS
 from toolkit.platforms._cisco_platform import CiscoPlatform, capabilities, session, text_of
 from toolkit.platforms._cisco_routes import NXOS, Questions
+from toolkit.platforms._sizes import Counting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +33,15 @@ class CiscoNxos(CiscoPlatform):
         commit_note=(
             "one configuration session, verified and committed as a whole; the system has no timer that undoes an "
             "unconfirmed change, so a device that is cut off by it stays so until somebody rolls back on its console"
+        ),
+        # Nexus 9000 security configuration guide: the egress TCAM has no range checks, so they are written out there.
+        counting=Counting(
+            (Direction.IN,),
+            shared=False,
+            note=(
+                "groups are written out; ranges of ports are compared inwards and written out outwards (Nexus 9000; "
+                "filter.port_ranges: expanded writes them out everywhere)"
+            ),
         ),
     )
     routes: ClassVar[Questions] = NXOS

@@ -10,13 +10,14 @@ from __future__ import annotations
 from difflib import unified_diff
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
-from toolkit.errors import ConfigError, Place, PolicyError
+from toolkit.errors import ConfigError, Place
 from toolkit.net import Direction
 from toolkit.platforms import _junos_routes
 from toolkit.platforms._junos_extend import extend
 from toolkit.platforms._junos_render import render
 from toolkit.platforms._junos_state import JunosState, content_at, normal, read
 from toolkit.platforms._junos_text import apply_script, join
+from toolkit.platforms._sizes import Counting, check_fits
 from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet, DeviceContext, FilterState
 from toolkit.topology import Ownership
 
@@ -49,6 +50,14 @@ class JuniperJunos:
         commit_note=(
             f"commit check, then commit confirmed {CONFIRM_MINUTES}: without the confirming commit the device goes back"
             " by itself"
+        ),
+        counting=Counting(
+            (Direction.IN, Direction.OUT),
+            shared=False,
+            note=(
+                "every combination of a term's values is an entry, prefix lists written out; ranges of ports are taken "
+                "as compared by the hardware: filter.port_ranges: expanded counts without"
+            ),
         ),
     )
     show_commands: ClassVar[tuple[str, ...]] = ("show configuration | display set",)
@@ -89,13 +98,9 @@ class JuniperJunos:
         """Filters of ours; refused where somebody's filter stands, or where more is asked than the device holds."""
         now = _junos(running)
         candidate = extend(policy, now.without_owned()) if extends(now) else render(policy, now)
-        capacity = now.context.node.filter.capacity
-        if capacity is not None:
+        if now.context.node.filter.capacity is not None:
             goal = self.parse_config(candidate.text, f"{policy.device}.cfg", now.context, now.without_owned())
-            needed = _entries(now) + _entries(goal)
-            if needed > capacity:
-                message = f"{policy.device}: {needed} entries, old and new together, but it holds {capacity}"
-                raise PolicyError(message)
+            check_fits(now, goal, self.capabilities.counting)
         return candidate
 
     def change(self, candidate: CandidateConfig, running: FilterState) -> ChangeSet:
@@ -105,6 +110,7 @@ class JuniperJunos:
         lines = list(_lines(now, goal))
         if not lines:
             return ChangeSet(candidate.device, "", "", {}, "")
+        check_fits(now, goal, self.capabilities.counting)
         before, after = (_owned_text(one).splitlines(keepends=True) for one in (now, goal))
         names = f"{candidate.device} running", f"{candidate.device} candidate"
         return ChangeSet(
@@ -160,11 +166,6 @@ def extends(state: JunosState) -> bool:
 def _typed(lines: list[str]) -> str:
     """Lines for the operational prompt; an exclusive session refuses to mix with somebody's open changes."""
     return "".join(f"{line}\n" for line in ("configure exclusive", *lines, "exit"))
-
-
-def _entries(state: JunosState) -> int:
-    """Entries that the bound filters take in hardware: every combination of addresses and ports."""
-    return sum(rule.combinations() for bound in state.bound.values() for rule in bound.rules)
 
 
 def _owned_text(state: JunosState) -> str:

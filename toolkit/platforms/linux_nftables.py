@@ -21,6 +21,7 @@ from toolkit.platforms._nft_model import Chain, Ruleset, write_ruleset, write_ta
 from toolkit.platforms._nft_place import place, placed, script, without_ours
 from toolkit.platforms._nft_render import render
 from toolkit.platforms._nft_text import apply_script
+from toolkit.platforms._sizes import Counting, ListSize, check_fits
 from toolkit.platforms.base import (
     CandidateConfig,
     Capabilities,
@@ -87,6 +88,32 @@ class NftState:
         """See `FilterState`."""
         return write_ruleset(self.ruleset)
 
+    def sizes(self) -> tuple[ListSize, ...]:
+        """See `FilterState`: the rules of each chain; an interface only where one jump leads there from its packets."""
+        found = []
+        for key, chains in self.ruleset.tables.items():
+            ways = _entered_by(chains)
+            for chain in chains.values():
+                name = f"{key[0]} {key[1]} {chain.name}"
+                count = len(chain.rules)
+                size = ListSize(
+                    ways.get(chain.name, ""), Direction.IN, name, count, count, count, (chain.base, chain.rules)
+                )
+                found.append(size)
+        return tuple(found)
+
+
+def _entered_by(chains: Mapping[str, Chain]) -> dict[str, str]:
+    """Chains that only packets of one interface are led to, with it."""
+    found: dict[str, set[str]] = {}
+    for chain in chains.values():
+        for rule in chain.rules:
+            inwards = rule.match("iifname")
+            if rule.target:
+                alone = inwards is not None and not inwards.negated and len(inwards.values) == 1
+                found.setdefault(rule.target, set()).add(str(inwards.values[0]) if inwards and alone else "")
+    return {name: next(iter(ways)) for name, ways in found.items() if len(ways) == 1}
+
 
 PLACED: Final = "placed"
 
@@ -106,6 +133,9 @@ class LinuxNftables:
         fragments="a firewall reassembles first; a bridge looks where the ports would be, so they are denied first",
         commit_confirm=False,
         commit_note="one transaction: the kernel takes all of it or nothing; there is no timed confirm",
+        counting=Counting(
+            (Direction.IN,), shared=True, note="rules of all chains; a kernel has no TCAM, and a set is one look-up"
+        ),
     )
     show_commands: ClassVar[tuple[str, ...]] = ("/usr/sbin/nft -j list ruleset",)
     load_command: ClassVar[str] = "/usr/sbin/nft -f -"
@@ -153,6 +183,7 @@ class LinuxNftables:
         before, after = _owned_text(now), _owned_text(goal)
         if before == after:
             return ChangeSet(candidate.device, "", "", {}, "")
+        check_fits(now, goal, self.capabilities.counting)
         diff = "".join(
             unified_diff(
                 before.splitlines(keepends=True),

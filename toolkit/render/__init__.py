@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolkit.errors import PolicyError, SiteError
@@ -33,6 +33,9 @@ class Rendered:
 def context(site: Site, finder: PathFinder, device: str) -> DeviceContext:
     """What a reader of a device's configuration must know of it."""
     node = site.topology.node(device)
+    budget = site.file.deploy.capacity.get(node.platform or "")
+    if budget is not None and node.filter.capacity is None:
+        node = replace(node, filter=node.filter.model_copy(update={"capacity": budget}))
     return DeviceContext(
         device, tuple(node.interfaces), node.stateful, site.file.acl_prefix, node, finder.domains[device]
     )

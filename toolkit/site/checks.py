@@ -164,7 +164,7 @@ def check_load_balancers(site: Site) -> None:
 
 
 def check_devices(site: Site) -> None:
-    """Waves name devices, and foreign filters are said where they are."""
+    """Waves name devices, capacities name platforms, and foreign filters are said where they are."""
     devices = {node.name for node in site.topology.enforcers}
     deploy = site.file.deploy
     for key, names_ in (
@@ -185,6 +185,14 @@ def check_devices(site: Site) -> None:
             "waves by path_side follow from the paths and cannot be declared; remove deploy.waves, or say by: declared",
             place=site.document.place("deploy", "waves"),
         )
+    platforms = {node.platform for node in site.topology.devices if node.platform}
+    for name in deploy.capacity:
+        if name not in platforms:
+            raise SiteError(
+                f"capacity names {name!r}, which no device has as its platform (they have: "
+                f"{', '.join(sorted(platforms))})",
+                place=site.document.place("deploy", "capacity", name),
+            )
     for node in site.topology.devices:
         if node.filter.mode is Ownership.JUMP and not (node.filter.table and node.filter.chain):
             raise SiteError(f"device {node.name}: mode jump needs the foreign table and chain to enter")

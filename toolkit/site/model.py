@@ -15,7 +15,7 @@ from toolkit.kinds import LabImage
 from toolkit.net import EPHEMERAL, PortRange
 from toolkit.redundancy import RedundancyData
 from toolkit.spec.model import Identifier, Ports, Requirement, Spec
-from toolkit.topology import Address, Prefix, Topology
+from toolkit.topology import Address, Capacity, Prefix, Topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,6 +69,8 @@ class DeploySettings(FileModel):
 
     `by: path_side` asks for waves that follow from the paths instead: what opens, from the far end of a way to its near
     end, and what closes, the other way round. The canary comes first in any case.
+    `capacity` maps a platform to the entries that its devices hold, where a device does not say so itself
+    (`filter.capacity`).
     """
 
     max_devices: Annotated[int, Field(ge=1)] = 10
@@ -76,6 +78,7 @@ class DeploySettings(FileModel):
     waves: tuple[tuple[str, ...], ...] = ()
     by: Literal["declared", "path_side"] = "declared"
     min_level: dict[str, Literal["os", "twin", "policy"]] = Field(default_factory=dict)
+    capacity: dict[str, Capacity] = Field(default_factory=dict)
 
 
 class LabSettings(FileModel):

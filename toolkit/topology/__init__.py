@@ -11,6 +11,7 @@ from toolkit.topology.network import Topology
 from toolkit.topology.nodes import (
     NO_FILTER,
     Address,
+    Capacity,
     FilterData,
     Interface,
     Kind,
@@ -24,6 +25,7 @@ from toolkit.topology.nodes import (
 __all__ = [
     "NO_FILTER",
     "Address",
+    "Capacity",
     "FilterData",
     "Interface",
     "Kind",

@@ -82,13 +82,19 @@ class RouteData(FileModel):
     metric: Annotated[int, Field(ge=0, le=MAX_METRIC)] = 0
 
 
+Count = Annotated[int, Field(gt=0)]
+Capacity = Count | dict[Literal["in", "out"], Count]
+
+
 class FilterData(FileModel):
     """Whose filter the device has. `table` and `chain` say where *extend* and *jump* enter a foreign nftables ruleset.
 
     `fragments` says whether later fragments of permitted
     addresses follow the rule of an OS that sees no ports in them, or are denied by entries of their own.
     `override` names explicit denies of others that required flows may come before. `plain` asks for entries without
-    object groups. `capacity` is the number of entries that the device's hardware holds, old and new together.
+    object groups. `capacity` is the number of entries that the device's hardware holds, old and new together;
+    `{in: 1536, out: 1024}` where each direction has its own. `port_ranges: expanded` counts every range of ports as the
+    values under masks that it takes where the hardware compares none; see `toolkit.platforms._sizes`.
     """
 
     mode: Ownership = Ownership.OWN
@@ -99,7 +105,8 @@ class FilterData(FileModel):
     override: tuple[str, ...] = ()
     plain: bool = False
     fragments: Literal["follow", "deny"] = "follow"
-    capacity: Annotated[int, Field(gt=0)] | None = None
+    capacity: Capacity | None = None
+    port_ranges: Literal["compared", "expanded"] = "compared"
 
 
 NO_FILTER = FilterData()
