@@ -32,21 +32,26 @@ ADMIN = {"jump1": (10,), "install1": (20,)}  # the same in 10.101.1.0/24
 def write_site(folder: Path, nodes: int, *, per_rack: int = PER_RACK, leaves: int = LEAVES) -> Path:
     """Write the inventory folder of a site with so many cluster nodes; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    build = _Site()
+    build = Build()
     names = [f"node{number + 1}" for number in range(nodes)]
     racks = [names[first : first + per_rack] for first in range(0, nodes, per_rack)]
     for number, rack in enumerate(racks, 1):
         build.rack(number, rack, min(leaves, len(rack)))
     build.around(len(racks))
+    finish(folder, build, names)
+    return folder
+
+
+def finish(folder: Path, build: Build, nodes: list[str]) -> None:
+    """Write the files of a site whose hosts and links are there."""
     for file in ("groups.yaml", "defaults.yaml"):
         shutil.copy(INVENTORY / file, folder)
     shutil.copytree(INVENTORY / "specs", folder / "specs", dirs_exist_ok=True)
     _write(folder / "hosts.yaml", build.hosts)
-    _write(folder / "site.yaml", _site_file(names, build.links))
-    return folder
+    _write(folder / "site.yaml", _site_file(nodes, build.links))
 
 
-class _Site:
+class Build:
     """Hosts and links, as they are added."""
 
     def __init__(self) -> None:
@@ -73,11 +78,11 @@ class _Site:
         transit = f"10.102.{number}"
         self.firewall(
             firewall,
-            {"eth1": _address(f"10.100.{number}.1/24"), "eth2": _address(f"{transit}.2/30")},
-            [_route("0.0.0.0/0", f"{transit}.1")],
+            {"eth1": address(f"10.100.{number}.1/24"), "eth2": address(f"{transit}.2/30")},
+            [route("0.0.0.0/0", f"{transit}.1")],
         )
-        self.core[f"eth{number}"] = _address(f"{transit}.1/30")
-        self.core_routes.append(_route(f"10.100.{number}.0/24", f"{transit}.2"))
+        self.core[f"eth{number}"] = address(f"{transit}.1/30")
+        self.core_routes.append(route(f"10.100.{number}.0/24", f"{transit}.2"))
         self.links.append([f"{firewall}:eth2", f"core:eth{number}"])
 
     def around(self, racks: int) -> None:
@@ -91,16 +96,16 @@ class _Site:
                 self.links.append([f"{name}:eth1", f"svc:{port}"])
             uplink, core_port = f"eth{len(ports) + 1}", f"eth{racks + len(self.core) + 1}"
             ports[uplink] = bridge
-            self.core[core_port] = _address(f"{network}.1/24")
+            self.core[core_port] = address(f"{network}.1/24")
             self.links.append([f"svc:{uplink}", f"core:{core_port}"])
         self.switch("svc", ports)
-        self.core["transit"] = _address("10.102.0.1/30")
-        self.firewall("core", self.core, [*self.core_routes, _route("0.0.0.0/0", "10.102.0.2")])
+        self.core["transit"] = address("10.102.0.1/30")
+        self.firewall("core", self.core, [*self.core_routes, route("0.0.0.0/0", "10.102.0.2")])
         edge = {"eth1": "10.102.0.2/30", "eth2": "10.110.0.1/24", "eth3": "203.0.113.1/24"}
         self.firewall(
             "edge",
-            {name: _address(address) for name, address in edge.items()},
-            [_route("10.96.0.0/13", "10.102.0.1")],
+            {name: address(one) for name, one in edge.items()},
+            [route("10.96.0.0/13", "10.102.0.1")],
         )
         self.host("client1", "10.110.0", [10])
         self.host("internet1", "203.0.113", [10])
@@ -113,7 +118,7 @@ class _Site:
     def host(self, name: str, network: str, octets: Iterable[int]) -> None:
         """A host with one interface; its gateway is the first address of the network."""
         interfaces = {"eth1": {"addresses": [f"{network}.{octet}/24" for octet in octets]}}
-        routes = [_route("0.0.0.0/0", f"{network}.1")]
+        routes = [route("0.0.0.0/0", f"{network}.1")]
         self.hosts[name] = {"groups": ["hosts"], "data": {"interfaces": interfaces, "routes": routes}}
 
     def switch(self, name: str, ports: dict[str, str]) -> None:
@@ -131,11 +136,13 @@ class _Site:
         self.hosts[name] = {"hostname": management, "groups": [group], "data": data}
 
 
-def _address(text: str) -> dict[str, list[str]]:
+def address(text: str) -> dict[str, list[str]]:
+    """The data of an interface with one address."""
     return {"addresses": [text]}
 
 
-def _route(prefix: str, via: str) -> dict[str, str]:
+def route(prefix: str, via: str) -> dict[str, str]:
+    """The data of a declared route."""
     return {"prefix": prefix, "via": via}
 
 
