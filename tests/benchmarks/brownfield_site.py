@@ -2,7 +2,7 @@
 
 ::
 
-    five nodes -- rack router (IOS, EOS or NX-OS; somebody's list inwards from the core) --\
+    five nodes -- rack router (IOS or NX-OS; somebody's list inwards from the core) --\
     (one such column for each rack)                                                         core -- edge -- ...
              lb1, smtp1, sql1, dns1, jump1, install1 -- svc --------------------------------/
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NODES = 5  # of a rack
-PORTS = {"cisco_ios": "GigabitEthernet0/{}", "arista_eos": "Ethernet{}", "cisco_nxos": "Ethernet1/{}"}
+PORTS = {"cisco_ios": "GigabitEthernet0/{}", "cisco_nxos": "Ethernet1/{}"}
 SERVICES = (22, 25, 53, 80, 88, 123, 135, 139, 161, 389, 443, 445, 514, 636, 1433, 1521, 3268, 3306, 3389, 5432, 8080)
 
 
@@ -88,7 +88,7 @@ def _config(number: int, lines: int, platform: str) -> Iterator[str]:
         yield f" {(at + 1) * 10} {text}" if numbered else f" {text}"
     yield f"interface {PORTS[platform].format(NODES + 1)}"
     yield " ip access-group CORP-IN in"
-    if platform != "cisco_nxos":
+    if platform == "cisco_ios":
         yield "end"
 
 

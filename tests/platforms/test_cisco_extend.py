@@ -303,3 +303,113 @@ def test_remarks_of_ios_may_land_anywhere():
     gone = get("cisco_ios").parse_config(get("cisco_ios").restore(before, shown), "x", device, shown)
     assert "uipath" not in gone.text()
     assert prove(policy, shown, before, Space()).equivalent
+
+
+# ---- long lists, and many addresses --------------------------------------------------------------
+MANY = tuple(f"10.0.1.{n}/32" for n in range(1, 80, 2))
+FEW = tuple(f"10.0.2.{n}/32" for n in (10, 12, 14))
+WITH_GROUPS = pytest.mark.parametrize("name", ["cisco_ios", "cisco_nxos"])
+
+
+def entries_in(text):
+    return [
+        line
+        for line in text.splitlines()
+        if re.search(r"\b(permit|deny) (tcp|udp|icmp)", line) and "remark" not in line
+    ]
+
+
+@WITH_GROUPS
+def test_a_permit_of_many_pairs_is_one_entry_of_object_groups(name):
+    many = permit(tcp(443), MANY, FEW, comment="tcp-443 (page line 11)", requirements=("tcp-443",))
+    device, policy, before, candidate, after = extended(name, (many,))
+    assert prove(policy, after, before, Space()).equivalent
+    # The permit, and before it what keeps later fragments out.
+    assert len(entries_in(candidate.text)) == 2
+    assert candidate.text.count("object-group ip address" if name == "cisco_nxos" else "object-group network") == 2
+    plain = extended(name, (many,), plain=True)
+    assert len(entries_in(plain[3].text)) == 2 * len(MANY) * len(FEW)
+    space = Space()
+    port = port_of(device)
+    assert after.permitted(space, port, NEW) == plain[4].permitted(space, port, NEW)
+    assert prove(plain[1], plain[4], plain[2], Space()).equivalent
+
+
+@WITH_GROUPS
+def test_groups_come_before_entries_that_name_them_and_go_after_them(name):
+    many = permit(tcp(443), MANY, FEW, comment="tcp-443", requirements=("tcp-443",))
+    device, _, before, candidate, after = extended(name, (many,))
+    change = get(name).change(candidate, before)
+    for lines_of, word in ((change.apply, "permit"), (change.rollback, "no")):
+        lines_typed = [line.strip() for line in lines_of.splitlines()]
+        groups = [n for n, line in enumerate(lines_typed) if line.removeprefix("no ").startswith("object-group")]
+        entries = [
+            n
+            for n, line in enumerate(lines_typed)
+            if "permit tcp" in line or (word == "no" and re.match(r"no \d+", line))
+        ]
+        assert groups
+        assert entries
+        assert max(groups) < min(entries) if word == "permit" else min(groups) > max(entries)
+    after_change = get(name).parse_config(change.apply, "apply", device, before)
+    assert get(name).change(candidate, after_change).is_empty
+    back = get(name).parse_config(change.rollback, "rollback", device, after_change)
+    assert back.text() == before.text()
+    assert after.without_owned().text() == before.text()
+    assert after.owned().config.groups
+
+
+@WITH_GROUPS
+def test_a_group_that_somebody_changed_is_refused_with_what_to_type(name):
+    many = permit(tcp(443), MANY, FEW, comment="tcp-443", requirements=("tcp-443",))
+    device, _, before, candidate, _ = extended(name, (many,))
+    change = get(name).change(candidate, before)
+    wrong = get(name).parse_config(change.apply.replace("host 10.0.2.12", "host 10.0.2.13"), "apply", device, before)
+    with pytest.raises(
+        PolicyError, match=r"was changed by hand.*put its members back first \(host 10.0.2.12, no host 10.0.2.13\)"
+    ):
+        get(name).change(candidate, wrong)
+
+
+@WITH_GROUPS
+def test_pairs_whose_later_fragments_pass_today_are_told_apart(name):
+    """A group would let later fragments of all pairs pass, or of none; some pass already, so pairs are written."""
+    foreign = theirs(name, ("permit tcp host 10.0.1.1 host 10.0.2.10 eq 80", *CORP))
+    many = permit(tcp(443), MANY, FEW, comment="tcp-443", requirements=("tcp-443",))
+    _, policy, before, candidate, after = extended(name, (many,), foreign)
+    assert prove(policy, after, before, Space()).equivalent
+    assert "object-group" not in candidate.text
+    assert len(entries_in(candidate.text)) == 2 * len(MANY) * len(FEW) - 1
+
+
+def test_layer_2_ports_and_eos_take_no_groups():
+    many = permit(tcp(443), MANY, FEW, comment="tcp-443", requirements=("tcp-443",))
+    assert "object-group" not in extended("arista_eos", (many,))[3].text
+    device = make_context("cisco_ios", switched=True, mode="extend")
+    policy = make_policy(device, {port_of(device): (many,)})
+    before = read(device, theirs("cisco_ios"))
+    candidate = get("cisco_ios").render(policy, before)
+    assert "object-group" not in candidate.text
+    after = get("cisco_ios").parse_config(candidate.text, "dev1.cfg", device, before)
+    assert prove(policy, after, before, Space()).equivalent
+
+
+@EACH
+def test_no_entry_of_theirs_is_taken_for_ours(name):
+    """Thousands of entries on each side: the marks of ours must not name one of theirs by chance."""
+    body = [f"permit tcp host 172.16.{n // 250}.{n % 250 + 1} host 10.0.2.9 eq {n % 7 + 1}" for n in range(4000)]
+    foreign = theirs(name, (*body, "deny ip any any log"))
+    many = permit(tcp(443), MANY, tuple(f"10.0.2.{n}/32" for n in range(10, 60, 2)), comment="c", requirements=("r",))
+    _, _, before, candidate, after = extended(name, (many,), foreign, plain=True)
+    assert len(entries_in(candidate.text)) == 2 * len(MANY) * 25
+    assert not any(" host 172.16." in line for line in candidate.text.splitlines())
+    assert [line.text for line in after.without_owned().config.acls["CORP"].entries] == [
+        line.text for line in before.config.acls["CORP"].entries
+    ]
+
+
+def test_a_mark_that_would_name_an_entry_of_theirs_is_refused(monkeypatch):
+    monkeypatch.setattr("toolkit.platforms._cisco_edit.DIGEST", 1)
+    many = permit(tcp(443), MANY, FEW, comment="c", requirements=("r",))
+    with pytest.raises(PolicyError, match="by chance an entry of list CORP has the mark"):
+        extended("arista_eos", (many,))

@@ -115,7 +115,7 @@ class DaskRunner:
 
         processes, threads = self.size
         security = Security.temporary()
-        options = {
+        options: dict[str, Any] = {
             "distributed.scheduler.allowed-failures": 3 if self.rerun else 0,
             # No web pages: they tell what runs to whoever asks.
             "distributed.scheduler.http.routes": [],

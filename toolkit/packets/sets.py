@@ -117,6 +117,13 @@ class Space:
             ]
         return known
 
+    def forget(self) -> None:
+        """Let go of everything at once; no set of the space can be used any more.
+
+        A space and its sets hold each other, so that their memory would wait for the garbage collector otherwise.
+        """
+        vars(self).clear()
+
     @cached_property
     def fragments(self) -> PacketSet:
         """All non-initial fragments."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from toolkit.errors import PolicyError
 from toolkit.platforms._cisco_edit import Edit
 from toolkit.platforms._cisco_model import AccessList, Bound, Config, Entry, Remark
 
@@ -82,11 +83,32 @@ class Change:
     def lines(self) -> Iterator[str]:
         """Lines of configuration mode, sections closed by `exit`."""
         theirs, wanted = (others(one, self.prefix).acls for one in (self.before, self.after))
+        edits: list[str] = []
         for name, acl in theirs.items():
             # A list that somebody took away since is theirs to bring back.
-            yield from Edit(acl, wanted.get(name, AccessList(name)), self.prefix, self.dialect).lines()
+            edits += Edit(acl, wanted.get(name, AccessList(name)), self.prefix, self.dialect).lines()
+        # Groups are there before entries of theirs lists name them, and go when none does any more.
+        named = {name for acl in (*theirs.values(), *wanted.values()) for name in _uses(acl) & set(self.goal.groups)}
+        self._refuse_changed(named)
+        early = [name for name in named if name not in self.now.groups]
+        yield from group_sections((self.goal.groups[name] for name in self.goal.groups if name in early), self.dialect)
+        yield from edits
+        if early:
+            self.now = replace(self.now, groups={**self.now.groups, **{n: self.goal.groups[n] for n in early}})
         if not same(self.goal, self.now):
             yield from self._own()
+
+    def _refuse_changed(self, named: Collection[str]) -> None:
+        """A group of ours that entries in somebody's list name cannot be written anew while they do."""
+        for name in sorted(named):
+            there, wanted = self.now.groups.get(name), self.goal.groups[name]
+            if there is not None and there.lines != wanted.lines:
+                missing = [line for line in wanted.lines if line not in there.lines]
+                extra = [line for line in there.lines if line not in wanted.lines]
+                raise PolicyError(
+                    f"object group {name} of ours was changed by hand, and entries in somebody's list use it; put its "
+                    f"members back first ({', '.join([*missing, *(f'no {line}' for line in extra)]) or 'their order'})"
+                )
 
     def _own(self) -> Iterator[str]:
         """Lists of our own."""
@@ -165,6 +187,18 @@ class Change:
 
     def _no(self, line: str) -> str:
         return f"no {line}"
+
+
+def group_sections(groups: Iterable[Group], dialect: Dialect) -> Iterator[str]:
+    """Lines that make object groups, sections closed by `exit`."""
+    for group in groups:
+        yield dialect.group_head(group)
+        yield from (f"{dialect.indent}{line}" for line in (*dialect.group_lines(group), "exit"))
+
+
+def _uses(acl: AccessList) -> set[str]:
+    """Names of the groups that the entries of a list use themselves."""
+    return {name for entry in acl.entries for _, name in entry.groups()}
 
 
 def _outer_first(groups: Mapping[str, Group], names: Iterable[str]) -> list[Group]:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from toolkit.platforms._cisco_dialect import Dialect
 
 STEP: Final = 10
-DIGEST: Final = 6  # characters
+# Characters: an entry of somebody's that happened to have the digest of one of ours would be taken for ours. With lists
+# of many thousand lines on each side, 48 bits leave one chance in millions, and what would meet is refused besides.
+DIGEST: Final = 12
 MAX_SEQ: Final = 2**31 - 1
 FAR: Final = 100_000  # so far apart, there is room enough
 Line = Entry | Remark
@@ -107,6 +109,9 @@ class Edit:
             self.rows += [Row(line, "stays", line.seq) for line in foreign[slot : slot + 1]]
 
     def _merge(self, old: list[Line], new: list[Line]) -> None:
+        if not old:
+            self.rows += [Row(line, "new", wish=line.seq) for line in new]
+            return
         was, will = ([line.text for line in lines] for lines in (old, new))
         for step, start, stop, first, last in SequenceMatcher(None, was, will, autojunk=False).get_opcodes():
             kind: Literal["stays", "goes"] = "stays" if step == "equal" else "goes"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from toolkit.addresses import joined
 from toolkit.errors import ConfigError, Place
 from toolkit.net import ICMP, TCP, WITH_PORTS, Action, Direction
-from toolkit.packets import ESTABLISHED, FRAGMENTS, FULL, NOT_FRAGMENT, Box
+from toolkit.packets import ESTABLISHED, FRAGMENTS, FULL, NOT_FRAGMENT, Block, Box
 from toolkit.platforms._cisco_names import interface_key
 from toolkit.platforms.base import Decision
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from toolkit.platforms._cisco_model import AccessList, Config, Entry, Match
     from toolkit.platforms.base import DeviceContext
 
+Intervals = tuple["Interval", ...]
 IMPLICIT: Final = "deny ip any any (the end of every list)"
 
 
@@ -72,22 +75,23 @@ class View:
         """What a list permits."""
         return space.acl((entry.action, box) for entry in acl.entries for box in self.boxes(entry))
 
-    def boxes(self, entry: Entry) -> Iterator[Box]:
+    def ends(self, entry: Entry) -> tuple[tuple[Interval, ...], tuple[Interval, ...]]:
+        """(destinations, sources) of an entry."""
+        return self.config.addresses(entry.destination), self.config.addresses(entry.source)
+
+    def boxes(self, entry: Entry) -> Iterator[Box | Block]:
         """What an entry matches, later fragments by the rule of the system."""
-        sources = self.config.addresses(entry.source)
-        destinations = self.config.addresses(entry.destination)
+        dst, src = self.ends(entry)
         for match in self.config.matches(entry):
             protocol = FULL[0] if match.protocol is None else (match.protocol, match.protocol)
             whole = FRAGMENTS if entry.fragments else NOT_FRAGMENT if match.inside else FULL[5]
             flags = ESTABLISHED if match.established else whole
             later = self.dialect.fragments_by_address and entry.action is Action.PERMIT and _looks(match)
-            for src in sources:
-                for dst in destinations:
-                    for sport in match.sports:
-                        for dport in match.dports:
-                            yield Box(protocol, dst, src, dport, sport, flags)
-                    if later:
-                        yield Box(protocol, dst, src, flags=FRAGMENTS)
+            for sport in match.sports:
+                for dport in match.dports:
+                    yield _between(dst, src, protocol, dport, sport, flags)
+            if later:
+                yield _between(dst, src, protocol, FULL[3], FULL[4], FRAGMENTS)
 
     # ---- one packet -----------------------------------------------------------------------
 
@@ -135,6 +139,19 @@ class View:
         return (
             packet.protocol in WITH_PORTS and _holds(match.sports, packet.sport) and _holds(match.dports, packet.dport)
         )
+
+
+def _between(dst: Intervals, src: Intervals, protocol: Interval, *rest: Interval) -> Box | Block:
+    """Packets between sets of addresses; groups of many are one block, and not a box for each pair."""
+    if len(dst) == len(src) == 1:
+        return Box(protocol, dst[0], src[0], *rest)
+    return Block(protocol, merged(dst), merged(src), *rest)
+
+
+@lru_cache(maxsize=4096)
+def merged(intervals: Intervals) -> Intervals:
+    """The same addresses in the fewest intervals, in order."""
+    return tuple(joined(intervals))
 
 
 def _looks(match: Match) -> bool:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 from toolkit.errors import PolicyError
 from toolkit.net import ANYWHERE, Action, Direction
 from toolkit.packets import FRAGMENTS, Space
+from toolkit.platforms._cisco_change import group_sections
 from toolkit.platforms._cisco_dialect import ANY
 from toolkit.platforms._cisco_edit import Edit, digest, mark
 from toolkit.platforms._cisco_eval import View
 from toolkit.platforms._cisco_model import AccessList, Config, Entry, Match, Remark
 from toolkit.platforms._cisco_names import interface_key
-from toolkit.platforms._cisco_render import REMARK_LIMIT, check_place, entries_of, remark_text
+from toolkit.platforms._cisco_render import REMARK_LIMIT, check_place, entries_of, network_group, remark_text
+from toolkit.platforms._reach import Reach
 from toolkit.policy import Entry as Listed
 from toolkit.policy import Extension, Permit, plan_extension
 from toolkit.policy.extend import check_overrides
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
 
     from toolkit.packets import PacketSet
     from toolkit.platforms._cisco_dialect import Dialect
-    from toolkit.platforms._cisco_model import Side
+    from toolkit.platforms._cisco_model import Group, Side
     from toolkit.platforms.base import DeviceContext
     from toolkit.policy import Ace, Acl, DevicePolicy
 
 SHOWN: Final = 3  # addresses of an entry that are shown to people
+GROUPED: Final = 32  # pairs of addresses from which on a permit is one entry of object groups
 LATER: Final = "no later fragments by the entry behind it"
 
 
@@ -37,6 +40,7 @@ class Extended:
     """What becomes of a device: the lists with ours in them, the lines that make them so, and what was there."""
 
     lists: dict[str, AccessList] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     existing: dict[str, Extension] = field(default_factory=dict)
     bindings: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -50,9 +54,9 @@ def render_extend(policy: DevicePolicy, context: DeviceContext, dialect: Dialect
     """
     check_place(policy, context, dialect)
     check_overrides(context.node.filter.override, _denies(policy, foreign), policy.device)
-    space = Space()
     found = Extended()
     placed: dict[str, tuple[str, dict[int, list[Entry | Remark]]]] = {}
+    space = Space()
     for acl in policy.acls:
         one = _Interface(policy, context, dialect, foreign, acl, space)
         found.existing[acl.interface] = one.extension
@@ -66,7 +70,9 @@ def render_extend(policy: DevicePolicy, context: DeviceContext, dialect: Dialect
                 f"{policy.device}: list {one.list.name} is bound to {other} and to {acl.interface}, which lack "
                 "different entries, so one for either would open the other too; give each interface its own list first"
             )
-    lines: list[str] = []
+        found.groups.update(one.used(slots))
+    space.forget()
+    lines = list(group_sections(found.groups.values(), dialect))
     for name, (_, slots) in placed.items():
         found.lists[name] = _inserted(foreign.acls[name], slots)
         lines += Edit(foreign.acls[name], found.lists[name], policy.prefix, dialect).lines()
@@ -128,16 +134,36 @@ class _Interface:
         self.view = View(foreign, dialect, context, acl.interface)
         bound = foreign.bindings.get((interface_key(acl.interface), acl.direction))
         self.list = foreign.acls[bound.acl] if bound is not None else None
+        self.grouped = bound is not None and bool(dialect.groups) and not context.node.filter.plain
+        if bound is not None:
+            places = {interface for (interface, _), other in foreign.bindings.items() if other.acl == bound.acl}
+            # Object groups do not work in lists of layer-2 ports.
+            self.grouped = self.grouped and not places & self._switched(context)
         self.aces = tuple(ace for ace in acl.entries if ace.action is Action.PERMIT)
-        self.permits = [Permit(space.union(ace.boxes()), _shown(ace), ace.requirements) for ace in self.aces]
-        self.required = space.empty
-        for permit in self.permits:
-            self.required = self.required | permit.packets
+        self.permits = [
+            # Where no list is bound everything passes, whatever the permit is.
+            Permit(space.union(ace.boxes()) if bound is not None else space.full, _shown(ace), ace.requirements)
+            for ace in self.aces
+        ]
+        self.required = space.union(box for ace in self.aces for box in ace.boxes())
+        entries = self.list.entries if self.list is not None else ()
+        self.texts = {entry.text.removesuffix(" log") for entry in entries}
+        self.digests = {digest(entry) for entry in entries}
         self._refuse_outward(context, foreign)
-        self.before = self.view.passes(space, self.list) if self.list is not None else space.full
+        # What an entry does to packets that neither the scope nor a requirement holds is no question here: of a long
+        # list only the few entries count that share addresses with them. The proof looks at all.
+        reach = Reach([*policy.scope, *(box for ace in self.aces for box in ace.boxes())])
+        view = self.view
+        near = tuple(entry for entry in entries if reach.meets(*view.ends(entry)))
+        self.near = set(map(id, near))
+        self.before = view.passes(space, replace(self.list, lines=near)) if self.list is not None else space.full
         try:
             self.extension = plan_extension(
-                *self._listed(), self.permits, space.union(policy.scope), context.node.filter.override
+                *self._listed(),
+                self.permits,
+                space.union(policy.scope),
+                context.node.filter.override,
+                self.required,
             )
         except PolicyError as caught:
             raise PolicyError(f"{self.where}: {caught}") from None
@@ -166,7 +192,7 @@ class _Interface:
                 found.append(Listed(self.space.empty, None, (f"remark {line.text}",), number))
                 continue
             place = f"{self.list.name} {line.seq}" if self.list.numbered else self.list.name
-            packets = self.space.union(self.view.boxes(line))
+            packets = self.space.union(self.view.boxes(line)) if id(line) in self.near else self.space.empty
             default = _is_default(self.list, number)
             found.append(Listed(packets, line.action, _names(self.list, number), number, place, default=default))
         end = Listed(
@@ -195,14 +221,55 @@ class _Interface:
         """An entry behind its remark, which names it: two entries never have the same."""
         assert self.list is not None  # noqa: S101 - insertions need a list
         bare = entry.text.removesuffix(" log")
-        if any(bare == other.text.removesuffix(" log") for other in self.list.entries):
+        if bare in self.texts:
             raise PolicyError(
                 f"{self.where}: list {self.list.name} has {bare!r} already, behind what denies it, and a system keeps "
                 "one of two equal entries; settle it with its owner"
             )
-        return Remark(f"{mark(self.prefix)}{digest(entry)}: {remark_text(comment)}"[:REMARK_LIMIT].rstrip()), entry
+        name = digest(entry)
+        if name in self.digests:
+            raise PolicyError(
+                f"{self.where}: by chance an entry of list {self.list.name} has the mark {name} of {bare!r}"
+            )
+        return Remark(f"{mark(self.prefix)}{name}: {remark_text(comment)}"[:REMARK_LIMIT].rstrip()), entry
 
-    def _entries(self, ace: Ace) -> Iterator[Entry]:
+    @staticmethod
+    def _switched(context: DeviceContext) -> set[str]:
+        """The layer-2 ports of a device, as its bindings spell them."""
+        return {interface_key(name) for name, one in context.node.interfaces.items() if one.bridge is not None}
+
+    def used(self, slots: dict[int, list[Entry | Remark]]) -> dict[str, Group]:
+        """The object groups of ours that entries use."""
+        names = {
+            side.group
+            for lines in slots.values()
+            for line in lines
+            if isinstance(line, Entry)
+            for side in (line.source, line.destination)
+            if side.group
+        }
+        return {name: self.view.config.groups[name] for name in sorted(names)}
+
+    def _entries(self, ace: Ace) -> list[Entry]:
+        """The entries of a permit: of object groups where it has many pairs of addresses, and where they do as well."""
+        if self.grouped and len(ace.sources) * len(ace.destinations) >= GROUPED:
+            try:
+                return list(self._written(ace, self._group(ace.sources), self._group(ace.destinations)))
+            except PolicyError:
+                pass  # of some pairs later fragments pass today: pair by pair they can be told apart
+        return list(self._written(ace, _sides(ace.sources, self.dialect), _sides(ace.destinations, self.dialect)))
+
+    def _group(self, prefixes: Sequence[IPv4Network]) -> tuple[Side, ...]:
+        """Prefixes as one side: a group of ours, which the lists are then read with."""
+        if len(prefixes) == 1 or ANYWHERE in prefixes:
+            return _sides(prefixes, self.dialect)
+        group = network_group(self.prefix, tuple(prefixes), self.dialect)
+        if group.name not in self.view.config.groups:
+            config = self.view.config
+            self.view.config = replace(config, groups={**config.groups, group.name: group})
+        return (self.dialect.group_side(group.name),)
+
+    def _written(self, ace: Ace, sources: tuple[Side, ...], destinations: tuple[Side, ...]) -> Iterator[Entry]:
         """The entries of a permit that pass something new; before each, what keeps later fragments out."""
         assert self.list is not None  # noqa: S101 - insertions need a list
         if self.list.standard:
@@ -210,8 +277,7 @@ class _Interface:
                 f"{self.where}: list {self.list.name} looks at sources only, so no entry of it can permit just "
                 f"{_shown(ace)}; ask its owner for an extended list"
             )
-        sides = (_sides(ace.sources, self.dialect), _sides(ace.destinations, self.dialect))
-        for entry in entries_of(replace(ace, log=False), *sides, self.dialect):
+        for entry in entries_of(replace(ace, log=False), sources, destinations, self.dialect):
             boxes = list(self.view.boxes(entry))
             whole = self.space.union(boxes)
             asked = whole & self.required

@@ -184,7 +184,11 @@ class CiscoPlatform:
     def _extended(self, policy: DevicePolicy, foreign: CiscoState) -> CandidateConfig:
         """Entries of ours in somebody's lists."""
         made = render_extend(policy, foreign.context, self.dialect, foreign.config)
-        config = replace(foreign.config, acls={**foreign.config.acls, **made.lists})
+        config = replace(
+            foreign.config,
+            acls={**foreign.config.acls, **made.lists},
+            groups={**foreign.config.groups, **made.groups},
+        )
         check_fits(foreign, replace(foreign, config=config), self.capabilities.counting)
         head = f"! {policy.device}: entries of the toolkit in lists of others, which are not touched otherwise"
         return CandidateConfig(

@@ -109,12 +109,8 @@ class Shortener:
 
     def groups(self) -> dict[str, Group]:
         """The object groups that were chosen, by name."""
-        found = {}
-        for prefixes, name in self.grouped.items():
-            intervals = tuple(_interval(prefix) for prefix in prefixes)
-            lines = tuple(self.dialect.member(low, high) for low, high in intervals)
-            found[name] = Group("network", name, lines, intervals)
-        return found
+        made = (network_group(self.policy.prefix, prefixes, self.dialect) for prefixes in self.grouped)
+        return {group.name: group for group in made}
 
     def _choose(self, aces: Sequence[Ace]) -> None:
         """All sets of several prefixes become groups, except those that would save no line."""
@@ -128,8 +124,7 @@ class Shortener:
             if saved <= len(one) + 1:
                 chosen = without
         for one in sorted(chosen):
-            digest = hashlib.sha256(" ".join(map(str, one)).encode()).hexdigest()[:8]
-            self.grouped[one] = f"{self.policy.prefix}_net_{digest}"
+            self.grouped[one] = group_name(self.policy.prefix, one)
 
     def acl(self, acl: Acl) -> AccessList:
         """One list, named after its content: a changed list has another name, so it never replaces one in use."""
@@ -192,6 +187,18 @@ class Shortener:
         if found is None:
             found = self._sides[prefixes] = tuple(self.dialect.side(*_interval(prefix)) for prefix in prefixes)
         return found
+
+
+def group_name(prefix: str, prefixes: Prefixes) -> str:
+    """What a group of ours is called: its name tells its members."""
+    return f"{prefix}_net_{hashlib.sha256(' '.join(map(str, prefixes)).encode()).hexdigest()[:8]}"
+
+
+def network_group(prefix: str, prefixes: Prefixes, dialect: Dialect) -> Group:
+    """An object group of ours."""
+    intervals = tuple(_interval(one) for one in prefixes)
+    lines = tuple(dialect.member(low, high) for low, high in intervals)
+    return Group("network", group_name(prefix, prefixes), lines, intervals)
 
 
 def entries_of(

@@ -115,6 +115,7 @@ def plan_extension(
     permits: Sequence[Permit],
     scope: PacketSet,
     overrides: Collection[str] = (),
+    required: PacketSet | None = None,
 ) -> Extension:
     """Where the permits that are missing go in a first-match list.
 
@@ -124,12 +125,16 @@ def plan_extension(
         permits: what is required; each is inserted whole or not at all.
         scope: where older excess is looked for.
         overrides: names of explicit denies that the operator lets us come before.
+        required: all of the permits together, where the caller has that set already.
 
     Raises:
         PolicyError: an explicit deny that is not overridden decides something required; it is named with a witness.
     """
     empty = scope.space.empty
-    required = _union([permit.packets for permit in permits], empty)
+    required = _union([permit.packets for permit in permits], empty) if required is None else required
+    if default.action is Action.PERMIT and not any(entry.packets for entry in entries):
+        passing = tuple(_passing(permit, default) for permit in permits)
+        return Extension(passing, (), tuple(_excess([(default, scope)], scope - required)))
     decided = list(_decided((*entries, default), required | scope))
     meeting = [(entry, packets & required) for entry, packets in decided]
     meeting = [(entry, packets) for entry, packets in meeting if packets]
@@ -154,6 +159,12 @@ def plan_extension(
     )
     overtaken = tuple(dict.fromkeys(str(entry) for entry, _ in denying if not entry.default))
     return Extension(wanted, overtaken, tuple(_excess(decided, scope - required)))
+
+
+def _passing(permit: Permit, default: Entry) -> Wanted:
+    """A permit where nothing is denied at all."""
+    by = (str(default),) if permit.packets else ()
+    return Wanted(permit.text, permit.requirements, Standing.PERMITTED, by, (), None)
 
 
 def check_overrides(overrides: Collection[str], known: Sequence[tuple[str, ...]], where: str) -> None:
@@ -225,6 +236,8 @@ def _refuse_explicit(
 
 def _cover(parts: Sequence[PacketSet], missing: PacketSet) -> list[int]:
     """The fewest parts that together are what is missing, as their numbers."""
+    if sum(part.points() for part in parts) == missing.points():
+        return [number for number, part in enumerate(parts) if part]  # none has a packet of another
     after = [missing - missing]
     for part in reversed(parts):
         after.append(after[-1] | part)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from toolkit.errors import PolicyError, SiteError
+from toolkit.packets import Space
 from toolkit.platforms import get
 from toolkit.platforms.base import DeviceContext
 from toolkit.render.proof import prove
+from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from toolkit.packets import Space
     from toolkit.paths import PathFinder
     from toolkit.platforms.base import CandidateConfig, FilterState, Platform
     from toolkit.policy import DevicePolicy
@@ -77,10 +79,27 @@ def render_all(
     Raises:
         PolicyError: a policy cannot be enforced as the device is owned.
     """
-    return {
-        device: render(site, finder, policy, recorded_state(site, finder, device), space)
-        for device, policy in policies.items()
-    }
+    found = {}
+    for device, policy in policies.items():
+        with space_for(policy, space) as own:
+            found[device] = render(site, finder, policy, recorded_state(site, finder, device), own)
+    return found
+
+
+@contextmanager
+def space_for(policy: DevicePolicy, space: Space) -> Iterator[Space]:
+    """The universe to prove a device in: the common one, but one of its own for a list of somebody else's.
+
+    What devices have in common is their policies; a long list of others has little to share, and would stay in memory.
+    """
+    if policy.ownership is Ownership.OWN:
+        yield space
+        return
+    own = Space()
+    try:
+        yield own
+    finally:
+        own.forget()
 
 
 def render(site: Site, finder: PathFinder, policy: DevicePolicy, before: FilterState, space: Space) -> Rendered:
