@@ -185,14 +185,7 @@ def check_devices(site: Site) -> None:
             "waves by path_side follow from the paths and cannot be declared; remove deploy.waves, or say by: declared",
             place=site.document.place("deploy", "waves"),
         )
-    platforms = {node.platform for node in site.topology.devices if node.platform}
-    for name in deploy.capacity:
-        if name not in platforms:
-            raise SiteError(
-                f"capacity names {name!r}, which no device has as its platform (they have: "
-                f"{', '.join(sorted(platforms))})",
-                place=site.document.place("deploy", "capacity", name),
-            )
+    _check_capacities(site)
     for node in site.topology.devices:
         if node.filter.mode is Ownership.JUMP and not (node.filter.table and node.filter.chain):
             raise SiteError(f"device {node.name}: mode jump needs the foreign table and chain to enter")
@@ -202,6 +195,17 @@ def check_devices(site: Site) -> None:
             raise SiteError(f"device {node.name}: filter.override is for mode extend or jump; own comes before nobody")
         if node.filter.running and not (site.folder / node.filter.running).is_file():
             raise SiteError(f"device {node.name}: no such file {node.filter.running!r} (filter.running)")
+
+
+def _check_capacities(site: Site) -> None:
+    platforms = {node.platform for node in site.topology.devices if node.platform}
+    for name in site.file.deploy.capacity:
+        if name not in platforms:
+            raise SiteError(
+                f"capacity names {name!r}, which no device has as its platform (they have: "
+                f"{', '.join(sorted(platforms))})",
+                place=site.document.place("deploy", "capacity", name),
+            )
 
 
 def check_redundancy(site: Site) -> None:
