@@ -22,6 +22,7 @@ Command = Any
 __all__ = [
     "Work",
     "inventory_option",
+    "jobs_option",
     "json_option",
     "note",
     "packet_row",
@@ -40,6 +41,18 @@ def inventory_option(function: Callable[..., Command]) -> Callable[..., Command]
         default=Path("inventory"),
         show_default=True,
         help="Folder of the site: a Nornir inventory with site.yaml.",
+    )(function)
+
+
+def jobs_option(function: Callable[..., Command]) -> Callable[..., Command]:
+    """`-j/--jobs N`."""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Processes that render and prove; worth it for hundreds of devices.",
     )(function)
 
 

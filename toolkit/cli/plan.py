@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli._common import Work, inventory_option, json_option, note, print_findings, print_json
+from toolkit.cli._common import Work, inventory_option, jobs_option, json_option, note, print_findings, print_json
 from toolkit.cli._sizes import sizes_option
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ CHANGES_PENDING = 3
 @click.command()
 @click.option("--diff/--no-diff", default=True, help="Print what would change on each device.")
 @sizes_option
+@jobs_option
 @inventory_option
 @json_option
-def plan(inventory: Path, diff: bool, sizes: bool, as_json: bool) -> int:
+def plan(inventory: Path, diff: bool, sizes: bool, jobs: int, as_json: bool) -> int:
     """Read the devices and say what would change, in which order, and how to undo it; exit 3 when something would."""
     from toolkit.cli._existing import existing_json, print_existing
     from toolkit.cli._sizes import print_sizes
@@ -31,7 +32,7 @@ def plan(inventory: Path, diff: bool, sizes: bool, as_json: bool) -> int:
     from toolkit.render.sizes import device_sizes
     from toolkit.verify.live import make_target, plan_change
 
-    work = Work(inventory)
+    work = Work(inventory, workers=jobs)
     target = make_target(work)
     try:
         planned = plan_change(work, target)

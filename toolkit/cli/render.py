@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli._common import Work, inventory_option, json_option, note, print_findings, print_json
+from toolkit.cli._common import Work, inventory_option, jobs_option, json_option, note, print_findings, print_json
 from toolkit.cli._sizes import sizes_option
 
 
@@ -15,9 +15,10 @@ from toolkit.cli._sizes import sizes_option
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write one DIR/<device>.cfg each."
 )
 @sizes_option
+@jobs_option
 @inventory_option
 @json_option
-def render(inventory: Path, output: Path | None, sizes: bool, as_json: bool) -> None:
+def render(inventory: Path, output: Path | None, sizes: bool, jobs: int, as_json: bool) -> None:
     """Render the ACLs of every device; each one is read back and proved before it is shown.
 
     With -o it then says how many entries each device gets, against what it holds (filter.capacity of the device, or
@@ -27,7 +28,7 @@ def render(inventory: Path, output: Path | None, sizes: bool, as_json: bool) -> 
     from toolkit.render.existing import existing_findings
     from toolkit.render.sizes import device_sizes
 
-    work = Work(inventory)
+    work = Work(inventory, workers=jobs)
     rendered = work.rendered
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)

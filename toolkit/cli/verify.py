@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli._common import Work, inventory_option, json_option, note, packet_row, print_json
+from toolkit.cli._common import Work, inventory_option, jobs_option, json_option, note, packet_row, print_json
 
 if TYPE_CHECKING:
     from toolkit.render.proof import DeviceProof, Witness
@@ -26,18 +26,25 @@ PROOF_FAILED = 4
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the result to this file as well, for a scheduler that reads JUnit XML.",
 )
+@jobs_option
 @inventory_option
 @json_option
-def verify(inventory: Path, configs: Path | None, junit: Path | None, as_json: bool) -> int:
+def verify(inventory: Path, configs: Path | None, junit: Path | None, jobs: int, as_json: bool) -> int:
     """Prove that every device does exactly what its policy asks; exit 4 with witnesses where one does not.
 
     Run from a scheduler against live devices this finds drift: exit 0 nothing has moved, 4 something has, 1 a device
     could not be read.
     """
+    from toolkit.render.spread import processes
     from toolkit.verify.configs import read_configs, verify_live, verify_states
+    from toolkit.verify.spread import verify_spread
 
     work = Work(inventory)
-    if configs is not None:
+    if configs is not None and jobs > 1:
+        with processes(jobs) as executor:
+            assert executor is not None  # noqa: S101 - there is one for several jobs
+            proofs = verify_spread(work, configs, executor, jobs)
+    elif configs is not None:
         states = read_configs(work.site, work.finder, work.policies, configs)
         proofs = verify_states(work.site, work.finder, work.policies, states, work.space, work.ordinary)
     else:

@@ -11,6 +11,7 @@ from toolkit.packets import Space
 from toolkit.platforms import get
 from toolkit.platforms.base import DeviceContext
 from toolkit.render.proof import prove
+from toolkit.render.spread import RenderJob, Text, processes, render_spread, state_of
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
@@ -61,24 +62,35 @@ def recorded_state(site: Site, finder: PathFinder, device: str) -> FilterState:
     Raises:
         ConfigError: the recorded file is not fully understood.
     """
-    platform = platform_of(site, device)
-    where = context(site, finder, device)
-    empty = platform.empty(where)
+    platform_of(site, device)  # for its message where there is none
+    return state_of(context(site, finder, device), recorded_text(site, device))
+
+
+def recorded_text(site: Site, device: str) -> Text | None:
+    """The file with that filter, None where there is none."""
     running = site.topology.node(device).filter.running
     if running is None:
-        return empty
+        return None
     path = site.folder / running
-    return platform.parse_config(path.read_text(encoding="utf-8"), str(path), where, empty)
+    return Text(path.read_text(encoding="utf-8"), str(path))
 
 
 def render_all(
-    site: Site, finder: PathFinder, policies: Mapping[str, DevicePolicy], space: Space
-) -> dict[str, Rendered]:
-    """Render every device against its recorded state.
+    site: Site, finder: PathFinder, policies: Mapping[str, DevicePolicy], space: Space, workers: int = 1
+) -> Mapping[str, Rendered]:
+    """Render every device against its recorded state, in so many processes.
 
     Raises:
         PolicyError: a policy cannot be enforced as the device is owned.
     """
+    with processes(workers) as executor:
+        if executor is not None:
+            jobs = [
+                RenderJob(context(site, finder, device), policy, recorded_text(site, device))
+                for device, policy in policies.items()
+                if platform_of(site, device)
+            ]
+            return render_spread(executor, jobs, workers)
     found = {}
     for device, policy in policies.items():
         with space_for(policy, space) as own:
@@ -108,9 +120,18 @@ def render(site: Site, finder: PathFinder, policy: DevicePolicy, before: FilterS
     Raises:
         PolicyError: what would be sent does not do what the policy asks; the witness is in the message.
     """
-    platform = platform_of(site, policy.device)
+    platform_of(site, policy.device)  # for its message where there is none
+    return render_in(context(site, finder, policy.device), policy, before, space)
+
+
+def render_in(where: DeviceContext, policy: DevicePolicy, before: FilterState, space: Space) -> Rendered:
+    """As `render`, for those who know the device's context.
+
+    Raises:
+        PolicyError: as `render`.
+    """
+    platform = get(str(where.node.platform))
     candidate = platform.render(policy, before)
-    where = context(site, finder, policy.device)
     after = platform.parse_config(candidate.text, f"{policy.device}.cfg", where, before)
     proof = prove(policy, after, before, space)
     if not proof.equivalent:

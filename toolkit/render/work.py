@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from toolkit.flows import Bundle, FlowGraph
@@ -26,6 +26,7 @@ class Work:
 
     folder: Path
     settings: Mapping[str, object] = field(default_factory=dict)  # in place of those in site.yaml
+    workers: int = 1  # processes that render
 
     @classmethod
     def of(cls, site: Site) -> Work:
@@ -83,27 +84,17 @@ class Work:
         """Proven candidate of each device."""
         from toolkit.render import render_all
 
-        return render_all(self.site, self.finder, self.policies, self.space)
+        return render_all(self.site, self.finder, self.policies, self.space, self.workers)
 
     @cached_property
     def ordinary(self) -> tuple[PacketSet, ...]:
         """Packets between hosts of the site, as they send them: what witnesses are chosen from if possible."""
-        from toolkit.addresses import joined
-        from toolkit.net import EPHEMERAL, ICMP, TCP, UDP
-        from toolkit.packets import FULL, NOT_FRAGMENT, Block, Box
+        return ordinary_packets(self.space, self.host_addresses)
 
-        hosts = [int(address) for node in self.site.topology.hosts for address in node.addresses]
-        ends = tuple(joined((one, one) for one in hosts))
-        local = self.space.union(Box(src=(one, one), dst=(one, one)) for one in hosts)
-        ports = (EPHEMERAL.first, EPHEMERAL.last)
-
-        def sent(dport: Interval, sport: Interval) -> PacketSet:
-            ported = [Block((one, one), ends, ends, dport, sport, NOT_FRAGMENT) for one in (TCP, UDP)]
-            return self.space.union([*ported, Block((ICMP, ICMP), ends, ends)]) - local
-
-        between, answers = sent(FULL[3], ports), sent(ports, FULL[4])
-        first = self.space.union([Box(flags=(0, 0))])
-        return (between & first, between, answers)
+    @property
+    def host_addresses(self) -> tuple[int, ...]:
+        """Addresses of all hosts, as numbers."""
+        return tuple(int(address) for node in self.site.topology.hosts for address in node.addresses)
 
     def asked_for(self, packet: Packet) -> tuple[str, ...]:
         """Ids of the requirements that ask for a packet."""
@@ -157,6 +148,25 @@ class _Asked:
             for ends, address in ((self.bundle.sources, packet.src), (self.bundle.destinations, packet.dst))
         )
         return any(one != other for one in sources for other in destinations)
+
+
+def ordinary_packets(space: Space, hosts: Sequence[int]) -> tuple[PacketSet, ...]:
+    """Packets between hosts as they send them: first ones, then any from a client's port, then answers."""
+    from toolkit.addresses import joined
+    from toolkit.net import EPHEMERAL, ICMP, TCP, UDP
+    from toolkit.packets import FULL, NOT_FRAGMENT, Block, Box
+
+    ends = tuple(joined((one, one) for one in hosts))
+    local = space.union(Box(src=(one, one), dst=(one, one)) for one in hosts)
+    ports = (EPHEMERAL.first, EPHEMERAL.last)
+
+    def sent(dport: Interval, sport: Interval) -> PacketSet:
+        ported = [Block((one, one), ends, ends, dport, sport, NOT_FRAGMENT) for one in (TCP, UDP)]
+        return space.union([*ported, Block((ICMP, ICMP), ends, ends)]) - local
+
+    between, answers = sent(FULL[3], ports), sent(ports, FULL[4])
+    first = space.union([Box(flags=(0, 0))])
+    return (between & first, between, answers)
 
 
 def resolve_inventory(folder: Path) -> Path:

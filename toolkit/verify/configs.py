@@ -10,7 +10,7 @@ from toolkit.render import context, platform_of, recorded_state
 from toolkit.render.proof import DeviceProof, prove
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from toolkit.packets import PacketSet, Space
@@ -29,15 +29,25 @@ def read_configs(
         InputError: the folder is missing, or the file of a device is.
         ConfigError: a line is not fully understood.
     """
+    return {
+        device: read_config(site, path, context(site, finder, device), finder)
+        for device, path in config_files(policies, folder).items()
+    }
+
+
+def config_files(devices: Iterable[str], folder: Path) -> dict[str, Path]:
+    """The files `<device>.cfg` of a folder.
+
+    Raises:
+        InputError: the folder is missing, or the file of a device is.
+    """
     if not folder.is_dir():
         raise InputError("no such folder; make one with: toolkit render -o DIR", place=Place(str(folder)))
-    states = {}
-    for device in policies:
-        path = folder / f"{device}.cfg"
+    found = {device: folder / f"{device}.cfg" for device in devices}
+    for device, path in found.items():
         if not path.is_file():
             raise InputError(f"the configuration of {device} is missing", place=Place(str(path)))
-        states[device] = read_config(site, path, context(site, finder, device), finder)
-    return states
+    return found
 
 
 def read_config(

@@ -12,8 +12,9 @@ from toolkit.deploy import Connection, Target, check_routes, choose_timers, make
 from toolkit.errors import InputError
 from toolkit.platforms import get
 from toolkit.platforms.base import ConnState
-from toolkit.render import render
+from toolkit.render import context
 from toolkit.render.proof import prove
+from toolkit.render.spread import RenderJob, processes, render_jobs, render_spread
 from toolkit.verify.ordering import Ordering, check_order
 from toolkit.verify.sides import initiations, path_sides
 from toolkit.verify.ways import Ways
@@ -102,6 +103,18 @@ def read_states(work: Work, connection: Connection | None = None) -> Mapping[str
         target.close()
 
 
+def _render(work: Work, running: Mapping[str, FilterState]) -> Mapping[str, Rendered]:
+    """Candidates against what the devices have, without what is ours."""
+    jobs = [
+        RenderJob(context(work.site, work.finder, device), policy, running[device].without_owned())
+        for device, policy in work.policies.items()
+    ]
+    with processes(work.workers) as executor:
+        if executor is not None:
+            return render_spread(executor, jobs, work.workers)
+    return {one.policy.device: one for one in render_jobs(jobs, work.space)}
+
+
 def plan_change(work: Work, target: Target, runs: Path = RUNS) -> Planned:
     """Read the devices, render against what they have, and bind the difference into a saved plan.
 
@@ -112,10 +125,7 @@ def plan_change(work: Work, target: Target, runs: Path = RUNS) -> Planned:
     """
     running = target.read(work.policies)
     check_routes(target)
-    rendered = {
-        device: render(work.site, work.finder, policy, running[device].without_owned(), work.space)
-        for device, policy in work.policies.items()
-    }
+    rendered = _render(work, running)
     changes = {
         device: get(one.candidate.platform).change(one.candidate, running[device]) for device, one in rendered.items()
     }
