@@ -210,8 +210,18 @@ class Case:
             self.check("dead", right=(missed == nothing) == (index in found))
             self.check("decides", right=self.means(audit.decides(index)) == decided[index])
             self.check("missed", right=self.means(audit.missed(index)) == missed)
+            self.check(
+                "overruled", right=self.means(audit.overruled(index)) == self._against(index, actions, mine, decided)
+            )
             if index in found:
                 self.check("reasons", right=self._reasons(index, found[index], actions, mine, decided, rest))
+
+    def _against(self, index, actions, mine, decided):
+        found = self.algebra.empty
+        for earlier in range(index):
+            if actions[earlier] != actions[index]:
+                found |= decided[earlier] & mine
+        return found
 
     def _reasons(self, index, dead, actions, mine, decided, rest):
         nothing = self.algebra.empty

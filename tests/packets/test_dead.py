@@ -158,8 +158,8 @@ def test_a_budget_that_is_too_small_is_said_and_harms_nothing():
     with pytest.raises(BudgetError) as caught:
         dead_entries(space, entries, budget=1000)
     assert str(caught.value) == (
-        "the entries overlap too much to be analysed within the budget; "
-        "give a larger budget, or ask about fewer entries at a time"
+        "the entries overlap too much: an exact answer takes more than 1000 steps, and none is guessed; "
+        "ask about fewer entries at a time, or allow more with the variable TOOLKIT_BUDGET"
     )
     assert isinstance(caught.value, ToolkitError)
     assert caught.value.exit_code == 1

@@ -16,7 +16,7 @@ def test_no_answer_differs(start):
     counts = fuzz.run(start, 60 * FUZZ)
     checked = {
         "build", "re-check", "equality", "union", "difference", "intersection", "complement", "subset", "emptiness", "witness",
-        "boxes", "point", "decider", "dead", "reasons", "decides", "missed", "reading",
+        "boxes", "point", "decider", "dead", "reasons", "decides", "missed", "overruled", "reading",
     }  # fmt: skip
     assert checked <= set(counts)
     assert counts["OxiDD"] + counts["every point"] == 60 * FUZZ

@@ -38,8 +38,8 @@ def compare(
     from toolkit.verify.compare import compare_states
 
     work = Work(inventory)
-    then = _states(work, before, before_platform)
-    now = _states(work, after, after_platform)
+    then = states_of(work, before, before_platform)
+    now = states_of(work, after, after_platform)
     common = [device for device in then if device in now]
     if not common:
         raise click.UsageError("BEFORE and AFTER have no device in common")
@@ -53,7 +53,7 @@ def compare(
     return DIFFERENT if found else 0
 
 
-def _states(work: Work, where: str, platform: str | None) -> Mapping[str, FilterState]:
+def states_of(work: Work, where: str, platform: str | None) -> Mapping[str, FilterState]:
     """The filters that an argument names.
 
     Raises:

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from toolkit.net import Action
 from toolkit.packets.box import Block, Box
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Match = Box | Block | tuple[Box | Block, ...]  # what an entry matches; several boxes are their union
 Entry = tuple[Action, Match]
-
-DEFAULT_BUDGET: Final = 20_000_000
 
 
 class DeadKind(StrEnum):
@@ -59,12 +57,12 @@ def dead_entries(
     entries: Sequence[Entry],
     *,
     default: Action = Action.DENY,
-    budget: int = DEFAULT_BUDGET,
+    budget: int | None = None,
 ) -> list[Dead]:
     """Every entry whose removal changes nothing, in the order of the list.
 
     Raises:
-        BudgetError: the entries overlap so much that `budget` steps (about a million a second) do not suffice.
+        BudgetError: the entries overlap so much that `budget` steps do not suffice.
     """
     return Audit(space, entries, default, budget).dead()
 
@@ -72,7 +70,8 @@ def dead_entries(
 class Audit:
     """Questions about the entries of one ordered list; `default` decides what none of them matches.
 
-    Every answer is exact or a `BudgetError`: each question may take `budget` steps (about a million a second).
+    Every answer is exact or a `BudgetError`: each question may take `budget` steps, those of the space where none are
+    given.
     """
 
     def __init__(
@@ -80,11 +79,11 @@ class Audit:
         space: Space,
         entries: Sequence[Entry],
         default: Action = Action.DENY,
-        budget: int = DEFAULT_BUDGET,
+        budget: int | None = None,
     ) -> None:
         self.space = space
         self.default = default
-        self.budget = budget
+        self.budget = space.budget if budget is None else budget
         self.actions = tuple(action for action, _ in entries)
         self.parts = tuple(_apart(space, match) for _, match in entries)
         self._survey = Survey(space.diagram)
@@ -128,6 +127,20 @@ class Audit:
             )
             same = without if self.actions[index] is Action.PERMIT else ~without
             return self.decides(index) - same
+
+    def overruled(self, index: int) -> PacketSet:
+        """The packets of an entry that earlier entries decide, and otherwise than it would.
+
+        Raises:
+            BudgetError: the entries overlap too much.
+        """
+        with self.space.diagram.budget(self.budget):
+            earlier = self._neighbours(index, earlier_only=True)
+            permitted = self.space.acl((self.actions[one], part) for one in earlier for part in self.parts[one])
+            mine = self.space.union(self.parts[index])
+            if self.actions[index] is Action.DENY:
+                return mine & permitted
+            return (mine & self._union(earlier)) - permitted
 
     def decider(self, packet: Packet) -> int | None:
         """The position of the entry that decides a packet, None where the default does."""

@@ -40,6 +40,7 @@ NONE: Final = 0
 ALL: Final = 1
 CROWDED: Final = 8  # pieces in which an item lies on average, from which on a list is worth a pass of its own
 PATCHED: Final = 4  # a node is changed rather than built where fewer than one item in so many came or went
+BUDGET_VARIABLE: Final = "TOOLKIT_BUDGET"
 CHEAP: Final = 8  # items that are passed over for the price of one that is placed
 WHOLE: Final = 3  # index of the last field of a suffix
 
@@ -77,7 +78,7 @@ class Diagram:
         self._built_as_given: list[dict[Items, int]] = [{} for _ in range(self.depth + 1)]
         self._combined: dict[Operation, dict[tuple[int, int], int]] = {operation: {} for operation in Operation}
         self.crowded, self.patched = CROWDED, PATCHED  # tests lower them
-        self._steps = 0
+        self._steps = self._allowed = 0
         self._limit = inf
 
     # ---- building -------------------------------------------------------------------------
@@ -186,14 +187,15 @@ class Diagram:
         """A node with another content in one stretch: what the active items say there."""
         suffixes = self.suffixes[level]
         ends, found = pieces(active, intervals, stretch)
-        self.spend(len(active) // CHEAP + sum(map(len, found)))
+        lasts, children = self._split(level, node)
+        self.spend((len(active) + len(lasts)) // CHEAP + sum(map(len, found)))
         inside = [
             self.build(level + 1, tuple([suffixes[rest[one] >> 1][2] << 1 | rest[one] & 1 for one in piece]))
             if piece
             else NONE
             for piece in found
         ]
-        return self._node(level, *spliced(*self._split(level, node), stretch, ends, inside))
+        return self._node(level, *spliced(lasts, children, stretch, ends, inside))
 
     def _shorten(self, level: int, items: Iterable[int]) -> Items:
         """The same meaning in fewer words, so that more lists meet in the memo.
@@ -267,20 +269,22 @@ class Diagram:
 
     # ---- combining ------------------------------------------------------------------------
 
+    def known(self, operation: Operation, one: int, other: int) -> int | None:
+        """Node of an operation that costs nothing, None where it has to be worked out."""
+        obvious = _obvious(operation, one, other)
+        return self._combined[operation].get((one, other)) if obvious is None else obvious
+
     def combine(self, operation: Operation, one: int, other: int) -> int:
         """Node of an operation on two nodes."""
-        obvious = _obvious(operation, one, other)
-        if obvious is not None:
-            return obvious
-        memo = self._combined[operation]
-        node = memo.get((one, other))
+        node = self.known(operation, one, other)
         if node is None:
             level = min(self.nodes[one][0], self.nodes[other][0])
             lasts, children = [], []
             for _, last, left, right in self._aligned(level, one, other):
                 lasts.append(last)
                 children.append(self.combine(operation, left, right))
-            node = memo[one, other] = self._node(level, lasts, children)
+            self.spend(len(lasts))
+            node = self._combined[operation][one, other] = self._node(level, lasts, children)
         return node
 
     def _split(self, level: int, node: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -363,12 +367,17 @@ class Diagram:
 
     @contextmanager
     def budget(self, steps: int) -> Iterator[None]:
-        """Allow so many steps inside the block; a step is one entry in one piece of a cut."""
-        before, self._limit = self._limit, min(self._limit, self._steps + steps)
+        """Allow so many steps inside the block; a step is one entry in one piece of a cut, or one piece of a node.
+
+        Of budgets within each other the one that ends first counts.
+        """
+        before = self._limit, self._allowed
+        if self._steps + steps < self._limit:
+            self._limit, self._allowed = self._steps + steps, steps
         try:
             yield
         finally:
-            self._limit = before
+            self._limit, self._allowed = before
 
     def spend(self, steps: int) -> None:
         """Count steps.
@@ -379,8 +388,8 @@ class Diagram:
         self._steps += steps
         if self._steps > self._limit:
             raise BudgetError(
-                "the entries overlap too much to be analysed within the budget; "
-                "give a larger budget, or ask about fewer entries at a time"
+                f"the entries overlap too much: an exact answer takes more than {self._allowed} steps, and none is "
+                f"guessed; ask about fewer entries at a time, or allow more with the variable {BUDGET_VARIABLE}"
             )
 
 

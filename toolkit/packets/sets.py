@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
+from toolkit.errors import InputError
 from toolkit.net import ICMP, MAX_OCTET, MAX_PORT, TCP, UDP, Action
 from toolkit.packets.box import (
     ACK,
@@ -21,7 +23,7 @@ from toolkit.packets.box import (
     packet_of,
     point,
 )
-from toolkit.packets.diagram import ALL, NONE, Diagram, Operation
+from toolkit.packets.diagram import ALL, BUDGET_VARIABLE, NONE, Diagram, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,15 +61,27 @@ EASY: Final[tuple[Box, ...]] = (
 )
 
 
+# Steps for one list or one operation: 20 times what 10,000 lines that overlap very much take. At the worst that is half
+# a minute of one processor and 2 GiB of memory.
+DEFAULT_BUDGET: Final = 10_000_000
+
+
 class Space:
     """A universe of packets. Sets of one space share nodes and results, so comparing them again costs little.
 
+    Every list that is built and every operation may take `budget` steps (`DEFAULT_BUDGET`, or what the environment
+    variable TOOLKIT_BUDGET says); where that does not suffice, a `BudgetError` says so, and the space goes on working.
+
     Args:
         maxima: last value of each dimension; tests shrink them. Boxes are clipped to them.
+
+    Raises:
+        InputError: the variable is no number.
     """
 
-    def __init__(self, maxima: Sequence[int] = MAXIMA) -> None:
+    def __init__(self, maxima: Sequence[int] = MAXIMA, budget: int | None = None) -> None:
         self.diagram = Diagram(maxima)
+        self.budget = _budget() if budget is None else budget
         self.empty = PacketSet(self, NONE)
         self.full = PacketSet(self, ALL)
         self._numbers: dict[Box | Block, tuple[int, ...]] = {}
@@ -75,7 +89,8 @@ class Space:
 
     def acl(self, entries: Iterable[tuple[Action, Box | Block]], default: Action = Action.DENY) -> PacketSet:
         """What a first-match list of entries permits; `default` decides what no entry matches."""
-        return PacketSet(self, self.diagram.build(0, tuple(self.items(entries, default))))
+        with self.diagram.budget(self.budget):
+            return PacketSet(self, self.diagram.build(0, tuple(self.items(entries, default))))
 
     def union(self, boxes: Iterable[Box | Block]) -> PacketSet:
         """What any of the boxes holds."""
@@ -233,7 +248,20 @@ class PacketSet:
     def _with(self, operation: Operation, other: PacketSet) -> PacketSet:
         if other.space is not self.space:
             raise ValueError("packet sets of different spaces cannot be combined")
-        return PacketSet(self.space, self.space.diagram.combine(operation, self.node, other.node))
+        diagram = self.space.diagram
+        node = diagram.known(operation, self.node, other.node)
+        if node is None:
+            with diagram.budget(self.space.budget):
+                node = diagram.combine(operation, self.node, other.node)
+        return PacketSet(self.space, node)
+
+
+def _budget() -> int:
+    """Steps that the environment allows."""
+    text = os.environ.get(BUDGET_VARIABLE, "")
+    if text and not (text.isdecimal() and int(text)):
+        raise InputError(f"{BUDGET_VARIABLE} is {text!r}; give a number of steps such as {DEFAULT_BUDGET}")
+    return int(text) if text else DEFAULT_BUDGET
 
 
 def _ordinary(level: int, low: int, high: int) -> int:

@@ -19,9 +19,9 @@ from toolkit.net import ANY_SERVICE, ICMP, TCP, UDP, Action, Direction, Service
 from toolkit.packets import Box
 from toolkit.platforms._asa_entries import Reader
 from toolkit.platforms._asa_text import GLOBAL, Config, Level, Line
-from toolkit.platforms._rules import Rule, first, permitted
+from toolkit.platforms._rules import Rule, first, listed, permitted
 from toolkit.platforms._sizes import ListSize
-from toolkit.platforms.base import ConnState, Decision, DeviceContext
+from toolkit.platforms.base import ConnState, Decision, DeviceContext, EntryList, ListedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,6 +112,25 @@ class AsaState:
             return lines if ours else ()
         marked = self.marked(name)
         return tuple(line for number, line in enumerate(lines) if (number in marked) is ours)
+
+    def lists(self) -> tuple[EntryList, ...]:
+        """See `FilterState`; a list that is bound nowhere may hold lines that are not understood."""
+        reader = Reader(self.config.objects, self.config.names)
+        bound: dict[str, list[str]] = {name: [] for name in self.config.lists}
+        for (name, direction), (target, _) in self.config.bound.items():
+            bound[target].append(direction if (name, direction) == GLOBAL else f"{name} {direction}")
+        found = []
+        for name, lines in self.config.lists.items():
+            where, unread = tuple(sorted(bound[name])), ""
+            entries: tuple[ListedEntry, ...] = ()
+            try:
+                entries = listed(reader.rules(name, lines))
+            except ConfigError as error:
+                if where:
+                    raise
+                unread = str(error)
+            found.append(EntryList(name, where, entries, Action.DENY, unread=unread))
+        return tuple(found)
 
     def text(self) -> str:
         """See `FilterState`."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from toolkit.errors import ConfigError
 from toolkit.net import MAX_PORT, Action, Direction
 from toolkit.packets import FULL, Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from toolkit.errors import ConfigError
 
 ALL_ADDRESSES: Final[tuple[Interval, ...]] = (FULL[1],)
 ALL_PORTS: Final[tuple[Interval, ...]] = ((0, MAX_PORT),)
@@ -168,6 +168,20 @@ class Config:
             for _, name in entry.groups():
                 self._gather(name, found)
         return found
+
+    def fault_of_groups(self, acl: AccessList) -> ConfigError | None:
+        """Why a list cannot be read although its lines are understood: a group that is missing, empty or faulty."""
+        wanted = [(kind, name) for entry in acl.entries for kind, name in entry.groups()]
+        wanted += [(group.kind, inner) for group in self.used(acl).values() for inner in group.uses]
+        for kind, name in dict.fromkeys(wanted):
+            group = self.groups.get(name)
+            if group is None or group.kind != kind:
+                return ConfigError(f"list {acl.name}: the {kind} group {name} is not there")
+            if group.fault is not None:
+                return group.fault
+            if not group.lines:
+                return ConfigError(f"list {acl.name}: the {kind} group {name} is empty")
+        return None
 
     def _gather(self, name: str, found: dict[str, Group]) -> None:
         if name in found or name not in self.groups:

@@ -8,20 +8,20 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from toolkit.errors import ConfigError, Place, PolicyError
-from toolkit.net import Direction
+from toolkit.net import Action, Direction
 from toolkit.platforms._cisco_change import Change, both, others, ours
 from toolkit.platforms._cisco_dialect import Dialect, write_config
 from toolkit.platforms._cisco_edit import only_marked, without_marked
 from toolkit.platforms._cisco_eval import View
 from toolkit.platforms._cisco_extend import render_extend
-from toolkit.platforms._cisco_model import Config
+from toolkit.platforms._cisco_model import AccessList, Config
 from toolkit.platforms._cisco_names import interface_key
 from toolkit.platforms._cisco_render import render_own
 from toolkit.platforms._cisco_size import list_size
 from toolkit.platforms._cisco_text import Reader
 from toolkit.platforms._cisco_whole import whole_config
 from toolkit.platforms._sizes import check_fits
-from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet
+from toolkit.platforms.base import CandidateConfig, Capabilities, ChangeSet, EntryList, ListedEntry
 from toolkit.topology import Ownership
 
 if TYPE_CHECKING:
@@ -87,6 +87,30 @@ class CiscoState:
         """See `FilterState`."""
         prefix = self.context.prefix
         return replace(self, config=without_marked(others(self.config, prefix), prefix))
+
+    def lists(self) -> tuple[EntryList, ...]:
+        """See `FilterState`.
+
+        Raises:
+            ConfigError: a list that is bound holds a line that is not understood.
+        """
+        bound: dict[str, list[str]] = {name: [] for name in self.config.acls}
+        for (interface, direction), one in self.config.bindings.items():
+            bound.setdefault(one.acl, []).append(f"{interface} {direction.value}")
+        return tuple(self._listed(acl, tuple(sorted(bound[name]))) for name, acl in self.config.acls.items())
+
+    def _listed(self, acl: AccessList, bound: tuple[str, ...]) -> EntryList:
+        fault = acl.fault or self.config.fault_of_groups(acl)
+        if fault is not None:
+            if bound:
+                raise fault
+            return EntryList(acl.name, bound, (), Action.DENY, unread=str(fault))
+        view = View(self.config, self.dialect, self.context, "")
+        entries = tuple(
+            ListedEntry(entry.action, entry.text, f"sequence {entry.seq}", tuple(view.boxes(entry)))
+            for entry in acl.entries
+        )
+        return EntryList(acl.name, bound, entries, Action.DENY)
 
     def text(self) -> str:
         """See `FilterState`."""

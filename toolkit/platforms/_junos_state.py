@@ -13,9 +13,9 @@ from toolkit.packets import Box
 from toolkit.platforms._junos_heads import CONTROL_PLANE, PREFIX_LIST, Words, is_binding
 from toolkit.platforms._junos_terms import ReadTerm, filters, prefix_lists, read_filter
 from toolkit.platforms._junos_text import Statements, bindings, binds, join
-from toolkit.platforms._rules import Rule, first, permitted
+from toolkit.platforms._rules import Rule, first, listed, permitted
 from toolkit.platforms._sizes import ListSize
-from toolkit.platforms.base import ConnState, Decision, DeviceContext
+from toolkit.platforms.base import ConnState, Decision, DeviceContext, EntryList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -106,6 +106,27 @@ class JunosState:
         """See `FilterState`."""
         rest = {words: at for words, at in self.statements.items() if not self.is_ours(words)}
         return read(self.context, rest, self.inactive)
+
+    def lists(self) -> tuple[EntryList, ...]:
+        """See `FilterState`; a filter for IPv6, and one of the control plane, is not read."""
+        where: dict[tuple[str, str], list[str]] = {}
+        for unit, family, direction, target, _ in bindings(self.statements):
+            where.setdefault((family, target), []).append(f"{unit} {direction}")
+        lists, found = prefix_lists(self.statements), []
+        for (family, name), statements in filters(self.statements).items():
+            bound, unread = tuple(sorted(where.get((family, name), ()))), ""
+            if family not in ("inet", "ethernet-switching"):
+                continue
+            terms: tuple[ReadTerm, ...] = ()
+            try:
+                terms = read_filter(statements, lists)
+            except ConfigError as error:
+                if any(one.split()[0] in map(unit_of, self.context.interfaces) for one in bound):
+                    raise
+                unread = str(error)
+            entries = listed(Bound(family, name, terms).rules)
+            found.append(EntryList(name, bound, entries, Action.DENY, unread=unread))
+        return tuple(found)
 
     def text(self) -> str:
         """See `FilterState`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from toolkit.addresses import joined
 from toolkit.packets import ESTABLISHED, FULL, Block, Interval, point
 from toolkit.platforms._sizes import all_masked
+from toolkit.platforms.base import ListedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,6 +67,14 @@ class Rule:
 def permitted(space: Space, rules: Sequence[Rule], default: Action) -> PacketSet:
     """What a first-match list permits."""
     return space.acl(((rule.action, box) for rule in rules for box in rule.boxes()), default)
+
+
+def listed(rules: Iterable[Rule]) -> tuple[ListedEntry, ...]:
+    """The entries that rules come from: neighbours with one text and place are one."""
+    return tuple(
+        ListedEntry(action, text, place, tuple(part for rule in some for part in rule.boxes()))
+        for (action, text, place), some in groupby(rules, lambda rule: (rule.action, rule.text, rule.place))
+    )
 
 
 def first(rules: Iterable[Rule], packet: Packet) -> Rule | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Network
 
     from toolkit.net import Action, Direction, Packet
-    from toolkit.packets import PacketSet, Space
+    from toolkit.packets import Block, Box, PacketSet, Space
     from toolkit.platforms._sizes import Counting, ListSize
     from toolkit.policy import DevicePolicy, Extension
     from toolkit.topology import Node
@@ -129,6 +129,37 @@ class NextHop(NamedTuple):
     via: IPv4Address | None
 
 
+@dataclass(frozen=True, slots=True)
+class ListedEntry:
+    """An entry of a list as it is written, where it stands, and what it matches (the union of its parts).
+
+    `keep` says why it must stay although other entries decide all of its packets.
+    """
+
+    action: Action
+    text: str
+    place: str
+    parts: tuple[Box | Block, ...]
+    keep: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryList:
+    """An ordered list, first match wins, as some packets meet it; `default` decides what no entry matches.
+
+    `bound` says where it is bound, for people; empty where nothing meets it. `view` says which packets these are,
+    where entries look at more than a packet: a list then has an `EntryList` for each view, with the same entries in the
+    same order. `unread` says why a list that is bound nowhere was not understood; it has no entries then.
+    """
+
+    name: str
+    bound: tuple[str, ...]
+    entries: tuple[ListedEntry, ...]
+    default: Action
+    view: str = ""
+    unread: str = ""
+
+
 class FilterState(Protocol):
     """A device's filter, parsed: everything that decides forwarded packets, whoever wrote it."""
 
@@ -150,6 +181,9 @@ class FilterState(Protocol):
 
     def without_owned(self) -> FilterState:
         """The state as if the toolkit had never been there."""
+
+    def lists(self) -> tuple[EntryList, ...]:
+        """Every ordered list of the device, bound or not, entry by entry."""
 
     def text(self) -> str:
         """The whole filter in the platform's own language, normalised, for people and for diffs."""

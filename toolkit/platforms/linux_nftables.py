@@ -17,6 +17,7 @@ from toolkit.net import Direction
 from toolkit.platforms import _linux_routes
 from toolkit.platforms._nft_eval import View
 from toolkit.platforms._nft_json import read_listing
+from toolkit.platforms._nft_lists import listed_chains
 from toolkit.platforms._nft_model import Chain, Ruleset, write_ruleset, write_table
 from toolkit.platforms._nft_place import place, placed, script, without_ours
 from toolkit.platforms._nft_render import render
@@ -29,6 +30,7 @@ from toolkit.platforms.base import (
     ConnState,
     Decision,
     DeviceContext,
+    EntryList,
     FilterState,
 )
 from toolkit.topology import Ownership
@@ -83,6 +85,10 @@ class NftState:
         if self.context.node.filter.mode is Ownership.OWN:
             return NftState(self.context, self.ruleset.with_table(place(self.context)[0], None))
         return NftState(self.context, without_ours(self.ruleset, self.context))
+
+    def lists(self) -> tuple[EntryList, ...]:
+        """See `FilterState`: a list is a base chain with the rules of the chains that it leads to."""
+        return listed_chains(self.ruleset, self.context)
 
     def text(self) -> str:
         """See `FilterState`."""

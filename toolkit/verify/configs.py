@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import InputError, Place
 from toolkit.platforms import get
+from toolkit.platforms.base import DeviceContext
 from toolkit.render import context, platform_of, recorded_state
 from toolkit.render.proof import DeviceProof, prove
+from toolkit.topology import Kind, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
 
     from toolkit.packets import PacketSet, Space
     from toolkit.paths import PathFinder
-    from toolkit.platforms.base import DeviceContext, FilterState
+    from toolkit.platforms.base import FilterState
     from toolkit.policy import DevicePolicy
     from toolkit.site import Site
+
+
+ALONE: Final = "toolkit"  # begins the names of what is ours
 
 
 def read_configs(
@@ -69,6 +74,19 @@ def read_config(
     return platform_of(site, where.device).parse_config(
         text, str(path), where, recorded_state(site, finder, where.device)
     )
+
+
+def read_alone(path: Path, platform: str) -> FilterState:
+    """The state that a configuration file leads to, of a device that no inventory knows: lists, but no interfaces.
+
+    Raises:
+        InputError: the platform is unknown.
+        ConfigError: a line is not fully understood.
+    """
+    node = Node(path.stem, Kind.FIREWALL, {}, platform=platform)
+    where = DeviceContext(path.stem, (), stateful=True, prefix=ALONE, node=node, domains={})
+    found = get(platform)
+    return found.parse_config(path.read_text(encoding="utf-8"), str(path), where, found.empty(where))
 
 
 def verify_configs(
