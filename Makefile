@@ -39,7 +39,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 images:
 	@BASE="$(BASE)" MIRROR="$(MIRROR)" sh labs/images/build
 
+# The engines beside ours are installed for it alone (extra `bench`); where they cannot be had, their columns stay empty.
 benchmark: setup
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
 	$(BIN)/pytest -m benchmark -s tests/benchmarks
 
 # Needs the uv program; versions move only here.

@@ -9,52 +9,14 @@ from time import perf_counter
 
 import pytest
 
-from toolkit.net import TCP, UDP, Action, Packet
-from toolkit.packets import NOT_FRAGMENT, Box, Space, dead_entries, point
+from tests.benchmarks.acls import expanded, one_line_changed, overlapping, same_meaning
+from toolkit.net import Action, Packet
+from toolkit.packets import Space, dead_entries, point
 
 pytestmark = pytest.mark.benchmark
 
 LINES = 10_000
-PERMIT, DENY = Action.PERMIT, Action.DENY
-LAST = [(DENY, Box())]
-
-
-def expanded(seed=1):
-    """What object groups expand to: single hosts and ports, mostly permits, sorted by nothing."""
-    rng = random.Random(seed)
-    hosts = [[base << 24 | rng.randrange(1 << 16) for _ in range(300)] for base in (10, 11)]
-    ports = [rng.randrange(1, 30_000) for _ in range(40)]
-    return [
-        _entry(rng, *((one, one) for one in map(rng.choice, (*hosts, ports))), 0.9) for _ in range(LINES - 1)
-    ] + LAST
-
-
-def overlapping(seed=1):
-    """Prefixes nested in two /18, ports from one to all, specific entries before wide ones."""
-    rng = random.Random(seed)
-
-    def prefix(base):
-        length = rng.choices((18, 20, 22, 24, 26, 28, 30, 32), (1, 1, 2, 8, 8, 10, 10, 60))[0]
-        low = (base << 24 | rng.randrange(1 << 14)) >> (32 - length) << (32 - length)
-        return low, low + (1 << (32 - length)) - 1
-
-    def ports():
-        one = rng.randrange(65_000)
-        return rng.choices(((one, one), (0, 65535), (1024, 65535), (80, 443)), (8, 2, 1, 1))[0]
-
-    entries = [_entry(rng, prefix(10), prefix(11), ports(), 0.5) for _ in range(LINES)]
-    return sorted(entries, key=lambda entry: _size(entry[1]))
-
-
-def _entry(rng, dst, src, dport, permits):
-    protocol = rng.choice((TCP, TCP, TCP, UDP))
-    action = PERMIT if rng.random() < permits else DENY
-    return action, Box((protocol, protocol), dst, src, dport, flags=NOT_FRAGMENT)
-
-
-def _size(box):
-    sizes = [high - low + 1 for low, high in (box.dst, box.src, box.dport)]
-    return sizes[0] * sizes[1] * sizes[2]
+PERMIT = Action.PERMIT
 
 
 def timed(work, *args, **kwargs):
@@ -72,30 +34,12 @@ def first_match(entries, at):
     return False
 
 
-def same_meaning(entries):
-    """Another text for the same list: neighbours of one action change places, and some entries stand twice."""
-    other = list(entries)
-    for number in range(0, len(other) - 1, 2):
-        if other[number][0] is other[number + 1][0]:
-            other[number], other[number + 1] = other[number + 1], other[number]
-    return other[:-1] + other[: LINES // 100] + other[-1:]
-
-
-def one_line_changed(entries):
-    """The list with one action flipped, and a set in which the change shows."""
-    changed = list(entries)
-    number = len(entries) // 3
-    action, box = changed[number]
-    changed[number] = (DENY if action is PERMIT else PERMIT, box)
-    return changed
-
-
 LISTS = pytest.mark.parametrize("make", [expanded, overlapping])
 
 
 @LISTS
 def test_equality_and_one_line_change(make):
-    entries = make()
+    entries = make(LINES)
     other = same_meaning(entries)
     space = Space()
     cold, (one, two) = timed(lambda: (space.acl(entries), space.acl(other)))
@@ -112,7 +56,7 @@ def test_equality_and_one_line_change(make):
 
 @LISTS
 def test_point_query(make):
-    entries = make()
+    entries = make(LINES)
     packets = Space().acl(entries)
     rng = random.Random(2)
     asked = []
@@ -129,7 +73,7 @@ def test_point_query(make):
 
 @LISTS
 def test_dead_entries(make):
-    entries = make()
+    entries = make(LINES)
     building, _ = timed(Space().acl, entries)
     finding, dead = timed(dead_entries, Space(), entries)
     unreached = {one.index for one in dead if not one.reached}

@@ -45,22 +45,33 @@ def compare_states(
     after: Mapping[str, FilterState],
     space: Space,
     prefer: Sequence[PacketSet] = (),
+    renamed: Mapping[str, str] | None = None,
 ) -> tuple[Difference, ...]:
     """Differences of devices that both know, interface by interface; none where they decide every packet alike.
 
-    `before` and `after` map device names to filters, of the same platform or of different ones with the same names of
-    interfaces. Witnesses are from the preferred packets where these can show a difference.
+    `before` and `after` map device names to filters, of the same platform or of different ones; `renamed` maps names of
+    interfaces before to those after, where they are others. Witnesses are from the preferred packets where these can
+    show a difference.
     """
-    return tuple(one for device in before for one in _device(before[device], after[device], space, prefer))
+    return tuple(
+        one for device in before for one in _device(before[device], after[device], space, prefer, renamed or {})
+    )
 
 
-def _device(before: FilterState, after: FilterState, space: Space, prefer: Sequence[PacketSet]) -> Iterator[Difference]:
+def _device(
+    before: FilterState,
+    after: FilterState,
+    space: Space,
+    prefer: Sequence[PacketSet],
+    renamed: Mapping[str, str],
+) -> Iterator[Difference]:
     context = after.context
     states = tuple(ConnState) if before.context.stateful or context.stateful else (ConnState.NEW,)
-    for interface in context.interfaces:
+    for interface in before.context.interfaces:
+        ways = ((before, interface), (after, renamed.get(interface, interface)))
         seen: set[tuple[int, int]] = set()
         for state in states:
-            then, now = (one.permitted(space, interface, state) for one in (before, after))
+            then, now = (one.permitted(space, name, state) for one, name in ways)
             for kind, packets in ((DifferenceKind.PERMITTED, now - then), (DifferenceKind.DENIED, then - now)):
                 witness = packets.witness(prefer)
                 # What first packets show already is not told again for those of known connections.
@@ -68,5 +79,5 @@ def _device(before: FilterState, after: FilterState, space: Space, prefer: Seque
                 if witness is None or key in seen:
                     continue
                 seen.add(key)
-                decisions = [one.decide(interface, witness, state) for one in (before, after)]
+                decisions = [one.decide(name, witness, state) for one, name in ways]
                 yield Difference(context.device, interface, kind, state, packets, witness, *decisions)

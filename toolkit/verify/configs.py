@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from toolkit.errors import InputError, Place
@@ -56,11 +57,17 @@ def config_files(devices: Iterable[str], folder: Path) -> dict[str, Path]:
 
 
 def read_config(
-    site: Site, path: Path, where: DeviceContext, finder: PathFinder, platform: str | None = None
+    site: Site,
+    path: Path,
+    where: DeviceContext,
+    finder: PathFinder,
+    platform: str | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> FilterState:
     """The state that a configuration file leads to, loaded on the recorded filter of the device.
 
-    With a `platform` of its own the file is the whole configuration of another network OS: nothing is below it.
+    With a `platform` of its own, or with interfaces that are `renamed` (name in the inventory -> name in the file), the
+    file is the whole configuration of another device in the same place: nothing is below it.
 
     Raises:
         InputError: the platform is unknown.
@@ -68,11 +75,24 @@ def read_config(
     """
     text = path.read_text(encoding="utf-8")
     own = site.topology.node(where.device).platform
-    if platform is not None and platform != own:
-        other = get(platform)
+    if renamed or (platform is not None and platform != own):
+        other = platform_of(site, where.device) if platform is None else get(platform)
+        where = _renamed(where, renamed or {})
         return other.parse_config(text, str(path), where, other.empty(where))
     return platform_of(site, where.device).parse_config(
         text, str(path), where, recorded_state(site, finder, where.device)
+    )
+
+
+def _renamed(where: DeviceContext, names: Mapping[str, str]) -> DeviceContext:
+    """A device whose interfaces have other names."""
+    node = where.node
+    interfaces = {names.get(name, name): one for name, one in node.interfaces.items()}
+    return replace(
+        where,
+        interfaces=tuple(names.get(one, one) for one in where.interfaces),
+        node=replace(node, interfaces={name: replace(one, name=name) for name, one in interfaces.items()}),
+        domains={names.get(name, name): prefixes for name, prefixes in where.domains.items()},
     )
 
 
