@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from toolkit.packets.box import Interval
 
 Node = tuple[int, tuple[int, ...], tuple[int, ...]]  # level, last value of each interval, child of each interval
-Suffix = tuple[int, int, int, bool]  # first value, last value, suffix of the next level, whether it matches everything
+# First value, last value, suffix of the next level, whether it matches everything; whether it does so in all dimensions
+# but the last, and a bit for each value of the last one that it may match there.
+Suffix = tuple[int, int, int, bool, bool, int]
 Items = tuple[int, ...]  # first match wins; an item is (suffix number * 2 + 1 for permit, + 0 for deny)
 
 NONE: Final = 0
@@ -42,7 +44,9 @@ CROWDED: Final = 8  # pieces in which an item lies on average, from which on a l
 PATCHED: Final = 4  # a node is changed rather than built where fewer than one item in so many came or went
 BUDGET_VARIABLE: Final = "TOOLKIT_BUDGET"
 CHEAP: Final = 8  # items that are passed over for the price of one that is placed
-WHOLE: Final = 3  # index of the last field of a suffix
+WHOLE: Final = 3  # indices of fields of a suffix
+WIDE: Final = 4
+MASK: Final = 5
 
 
 class Operation(Enum):
@@ -69,7 +73,8 @@ class Diagram:
         self.depth = len(self.maxima)
         self.nodes: list[Node] = [(self.depth, (), ()), (self.depth, (), ())]
         self.suffixes: list[list[Suffix]] = [[] for _ in range(self.depth + 1)]
-        self.suffixes[self.depth].append((0, 0, 0, True))
+        self.every = (2 << self.maxima[-1]) - 1  # all values of the last dimension, which is small, as bits
+        self.suffixes[self.depth].append((0, 0, 0, True, True, self.every))
         self._node_number: dict[Node, int] = {}
         self._suffix_number: list[dict[tuple[int, int, int], int]] = [{} for _ in self.maxima]
         self._several: list[dict[int, tuple[Interval, ...]]] = [{} for _ in self.maxima]  # suffixes of some intervals
@@ -98,8 +103,12 @@ class Diagram:
         number = self._suffix_number[level].get(key)
         if number is None:
             number = self._suffix_number[level][key] = len(self.suffixes[level])
-            whole = low == 0 and high == top and self.suffixes[level + 1][following][WHOLE]
-            self.suffixes[level].append((low, high, following, whole))
+            if level == self.depth - 1:
+                wide, mask = True, (2 << high) - (1 << low)
+            else:
+                *_, wide, mask = self.suffixes[level + 1][following]
+                wide = wide and low == 0 and high == top
+            self.suffixes[level].append((low, high, following, wide and mask == self.every, wide, mask))
         return number
 
     def prefixed_all(self, level: int, intervals: Sequence[Interval], following: int | None) -> int | None:
@@ -113,7 +122,8 @@ class Diagram:
         number = self._several_number[level].get((kept, following))
         if number is None:
             number = self._several_number[level][kept, following] = len(self.suffixes[level])
-            self.suffixes[level].append((kept[0][0], kept[-1][1], following, False))
+            mask = self.suffixes[level + 1][following][MASK]
+            self.suffixes[level].append((kept[0][0], kept[-1][1], following, False, False, mask))
             self._several[level][number] = kept
         return number
 
@@ -200,17 +210,24 @@ class Diagram:
     def _shorten(self, level: int, items: Iterable[int]) -> Items:
         """The same meaning in fewer words, so that more lists meet in the memo.
 
-        Repeats and whatever follows an entry that matches everything are never reached; trailing denies are the
-        default; permits before a permit of everything add nothing; neighbours of one action may change places.
+        Repeats and whatever follows an entry that matches everything (or everything with some flags, where it has these
+        flags as well) are never reached; trailing denies are the default; permits before a permit of everything add
+        nothing; neighbours of one action may change places.
         """
-        suffixes = self.suffixes[level]
+        suffixes, every = self.suffixes[level], self.every
         reached: dict[int, int] = {}
+        covered = 0
         for item in items:
             number = item >> 1
             if number not in reached:
+                _, _, _, _, wide, mask = suffixes[number]
+                if covered and not mask & ~covered:
+                    continue
                 reached[number] = item
-                if suffixes[number][WHOLE]:
-                    break
+                if wide:
+                    covered |= mask
+                    if covered == every:
+                        break
         kept = list(reached.values())
         while kept and not kept[-1] & 1:
             kept.pop()

@@ -52,19 +52,24 @@ class Survey:
 
     def _needed(self, level: int, items: Items) -> list[int]:
         """Positions that can be first or second match of a packet."""
-        suffixes = self.diagram.suffixes[level]
+        suffixes, every = self.diagram.suffixes[level], self.diagram.every
         times: dict[int, int] = {}
-        wholes = 0
+        once = twice = 0  # flags with which entries that match everything else decide every packet, and a second time
         kept = []
         for position, item in enumerate(items):
             number = item >> 1
+            _, _, _, _, wide, mask = suffixes[number]
+            if twice and not mask & ~twice:
+                continue
             times[number] = times.get(number, 0) + 1
             if times[number] > TWICE:
                 continue
             kept.append(position)
-            wholes += suffixes[number][WHOLE]
-            if wholes == TWICE:
-                break
+            if wide:
+                twice |= once & mask
+                once |= mask
+                if twice == every:
+                    break
         return kept
 
     def _survey(self, level: int, items: Items) -> Seen:
