@@ -91,7 +91,7 @@ def test_ingress_of_a_device_counts_for_its_interface_only(firewall, switch):
 
 
 def test_a_chain_that_rewrites_packets_is_not_understood(firewall):
-    text = chain(policy="accept", hook="postrouting").replace("type filter", "type nat")
+    text = chain(policy="accept", hook="prerouting").replace("type filter", "type nat")
     with pytest.raises(ConfigError, match="type 'nat' is not understood"):
         state_of(text, firewall).permitted(Space(), "eth1", NEW)
 

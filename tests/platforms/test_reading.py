@@ -35,6 +35,10 @@ def rule_of(text, family="inet"):
 
 RULES = """
 tcp flags ack,rst accept
+iif lo accept
+iif != { lo } oif lo accept
+limit rate 5/second burst 10 packets counter
+limit rate over 10/minute log prefix "often"
 tcp flags & (ack | rst) != 0 accept
 tcp flags & (ack|rst) != 0 accept
 tcp dport 5 tcp flags ack,rst accept
@@ -172,7 +176,7 @@ REFUSED = {
     "ip dscp 1 accept": "ip dscp is not understood",
     "ip frag-off & 0x2000 != 0 accept": "is understood",
     'iifname "eth*" accept': "not understood",
-    "iif lo accept": "'iif' is not understood",
+    "iif 3 accept": "iifname '3' is not understood",
     'comment "x" accept': "not understood here",
     '"accept"': "not understood here",
     "accept drop": "after the verdict",
@@ -203,7 +207,6 @@ LISTED_ONLY = [
     "tcp flags ack / ack,rst accept",
     "ct state != established,related accept",
     'iifname "eth*" accept',
-    "iif lo accept",
     "ip6 saddr ::1 drop",
     "meta mark 1 accept",
     "meta mark set 1",
@@ -222,7 +225,7 @@ def test_the_listing_of_such_a_rule_is_refused_with_table_chain_and_handle(kerne
 SCRIPTS = {
     'include "x"\n': "file.nft:1: unknown command 'include'",
     "define a = 1\n": "file.nft:1: unknown command 'define'",
-    "table inet t {\n\tset s { type ipv4_addr; }\n}\n": "file.nft:2: 'set' in a table",
+    "table inet t {\n\tset s { type ipv4_addr; \n}\n": "file.nft:3: the table is not closed",
     "table inet t {\n\tflags dormant;\n}\n": "file.nft:2: 'flags' in a table",
     "table inet t {\n": "file.nft:1: the table is not closed",
     "table inet t {\n\tchain c {\n": "file.nft:2: chain c is not closed",
@@ -252,7 +255,7 @@ LISTINGS = {
     "[]": "no JSON listing",
     '{"nftables": [{"table": {"family": "inet"}}]}': "no JSON listing",
     '{"nftables": [{"metainfo": {"json_schema_version": 2}}]}': "schema version 2",
-    '{"nftables": [{"set": {"name": "s"}}]}': "set 's' is not understood",
+    '{"nftables": [{"surprise": {"name": "s"}}]}': "surprise 's' is not understood",
     '{"nftables": [{"table": {"family": "ip", "name": "t", "handle": 1, "flags": "dormant"}}]}': "flags 'dormant'",
 }
 
@@ -331,3 +334,51 @@ def test_generated_rulesets_read_the_same_from_text_and_from_the_kernel(kernel, 
         assert read(write_ruleset(model)) == model
 
     check()
+
+
+# ---- what forwarded packets never meet -----------------------------------------------------------
+
+ELSEWHERE = """table inet f {
+\tset bad { type ipv4_addr; flags interval; elements = { 10.0.0.7, 10.1.0.0/16 } }
+\tset ports { type inet_service; elements = { 22, 443 } }
+\tset moving { type ipv4_addr; flags dynamic,timeout; timeout 1h; }
+\tchain input {
+\t\ttype filter hook input priority 0; policy drop;
+\t\tiifname "eth*" accept
+\t\ticmpv6 type { nd-neighbor-solicit, nd-router-advert } accept
+\t\ttcp dport vmap { 22 : accept, 80 : drop }
+\t\tip saddr @moving drop
+\t\tjump deeper
+\t}
+\tchain deeper {
+\t\tip protocol icmp icmp type echo-request limit rate 5/second accept
+\t}
+\tchain forward {
+\t\ttype filter hook forward priority 0; policy drop;
+\t\tip saddr @bad drop
+\t\ttcp dport @ports accept
+\t}
+}
+table ip6 six {
+\tchain c { type filter hook forward priority 0; policy drop; ip6 saddr ::1 accept; }
+}
+"""
+
+
+def test_rules_that_no_forwarded_packet_meets_may_say_what_they_like(kernel):
+    model = read(ELSEWHERE)
+    forward = model.tables["inet", "f"]["forward"].rules
+    assert [rule.raw for rule in forward] == ["", ""]
+    listed = read_listing(kernel(ELSEWHERE), "dev1")
+    assert listed.tables["inet", "f"]["forward"] == model.tables["inet", "f"]["forward"]
+    assert [len(rule.raw) > 0 for rule in listed.tables["inet", "f"]["input"].rules] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize(("old", "new"), [("hook input", "hook forward"), ("@bad", "@moving"), ("@bad", "@none")])
+def test_and_are_refused_where_one_does(kernel, old, new):
+    text = ELSEWHERE.replace(old, new, 1)
+    with pytest.raises(ConfigError, match=r"^file.nft:\d+: "):
+        read(text)
+    if new != "@none":
+        with pytest.raises(ConfigError, match=r"^dev1: table inet f chain \w+ handle \d+: "):
+            read_listing(kernel(text), "dev1")

@@ -12,7 +12,16 @@ from toolkit.addresses import joined
 from toolkit.errors import ConfigError, Place
 from toolkit.net import ICMP, TCP, WITH_PORTS, Action
 from toolkit.packets import FULL, NOT_FRAGMENT, Block
-from toolkit.platforms._nft_model import NUMBER_FIELDS, Chain, Match, Rule, Ruleset, reachable, write_rule
+from toolkit.platforms._nft_model import (
+    NUMBER_FIELDS,
+    Chain,
+    Match,
+    Rule,
+    Ruleset,
+    is_source_nat,
+    reachable,
+    write_rule,
+)
 from toolkit.platforms._nft_names import ETHER_IP, ETHER_TYPES, NFPROTO_IPV4, NFPROTO_IPV6
 from toolkit.platforms.base import ConnState, Decision
 
@@ -54,6 +63,8 @@ class View:
                     continue
                 if base.hook == "ingress" and base.device != self.interface:
                     continue
+                if is_source_nat(base) and not _is_later(self.ruleset, families, base.priority):
+                    continue  # packets were judged before, as they are without it
                 if base.type != "filter":
                     message = f"chain {chain.name} of type {base.type!r} is not understood; only filter chains are"
                     raise ConfigError(message, place=Place(f"{self.context.device}: table {key[0]} {key[1]}"))
@@ -253,6 +264,12 @@ class View:
             return True  # interface, state and family were judged by _possible
         value = _fields(packet).get(one.field)
         return value is not None and _holds(one, value)
+
+
+def _is_later(ruleset: Ruleset, families: tuple[str, ...], priority: int) -> bool:
+    """Whether a chain filters what leaves, behind a priority."""
+    bases = [chain.base for key, chains in ruleset.tables.items() if key[0] in families for chain in chains.values()]
+    return any(one and one.hook == "postrouting" and one.type == "filter" and one.priority >= priority for one in bases)
 
 
 def _fields(packet: Packet) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 from toolkit.errors import ConfigError, Place
 from toolkit.platforms._nft_model import (
     NUMBER_FIELDS,
+    SOURCE_NAT,
     Base,
     Chain,
     Interval,
@@ -18,6 +19,7 @@ from toolkit.platforms._nft_model import (
     fault,
     guard_of,
     make_rule,
+    reach_forwarded,
 )
 from toolkit.platforms._nft_names import (
     CT_STATES,
@@ -41,11 +43,13 @@ NAMES: dict[str, dict[str, int]] = {
 # What an object may say; a table that is dormant, or a chain on several devices, says more.
 KEYS = {
     "metainfo": {"version", "release_name", "json_schema_version"},
-    "table": {"family", "name", "handle"},
+    "table": {"family", "name", "handle", "comment"},
     "chain": {"family", "table", "name", "handle", "type", "hook", "prio", "policy", "dev", "comment"},
     "rule": {"family", "table", "chain", "handle", "index", "comment", "expr"},
 }
 META = {
+    "iif": "iifname",
+    "oif": "oifname",
     "iifname": "iifname",
     "oifname": "oifname",
     "l4proto": "protocol",
@@ -62,6 +66,15 @@ PAYLOAD = {
 }
 
 
+OBJECTS = {
+    *("counter", "ct expectation", "ct helper", "ct timeout", "element", "flowtable", "limit", "map", "quota"),
+    *("secmark", "set", "synproxy"),
+}
+# Of a set that does not change by itself.
+SET_KEYS = {"auto-merge", "comment", "elem", "family", "flags", "handle", "name", "policy", "size", "table", "type"}
+Sets = dict[tuple[str, str, str], list[Any]]
+
+
 def read_listing(text: str, device: str) -> Ruleset:
     """The ruleset that `nft -j list ruleset` printed.
 
@@ -76,13 +89,21 @@ def read_listing(text: str, device: str) -> Ruleset:
     problem = fault(ruleset)
     if problem:
         raise ConfigError(problem, place=Place(device))
+    unclear = next((rule.fault for rule in reach_forwarded(ruleset) if rule.fault is not None), None)
+    if unclear is not None:
+        raise unclear
     return ruleset
 
 
 def _read(items: list[dict[str, Any]], device: str) -> Ruleset:
     ruleset = Ruleset()
+    sets: Sets = {}
     for item in items:
         ((kind, body),) = item.items()
+        if kind in OBJECTS:
+            if kind == "set" and _is_plain(body):
+                sets[body["family"], body["table"], body["name"]] = body.get("elem", [])
+            continue
         if kind not in KEYS:
             raise ConfigError(f"{kind} {body.get('name', '')!r} is not understood", place=Place(device))
         for key in sorted(set(body) - KEYS[kind]):
@@ -97,8 +118,18 @@ def _read(items: list[dict[str, Any]], device: str) -> Ruleset:
         elif kind == "rule":
             key = (body["family"], body["table"])
             rules = ruleset.tables[key][body["chain"]].rules
-            ruleset = ruleset.with_rules(key, body["chain"], (*rules, _Reader(body, device).rule()))
+            ruleset = ruleset.with_rules(key, body["chain"], (*rules, _Reader(body, device, sets).read()))
     return ruleset
+
+
+def _is_plain(body: dict[str, Any]) -> bool:
+    """Whether the elements of a set are all that it holds, now and later."""
+    flags = set(body.get("flags", ()))
+    return (
+        body.get("type") in ("ipv4_addr", "inet_service")
+        and set(body) <= SET_KEYS
+        and flags <= {"interval", "constant"}
+    )
 
 
 def _chain(body: dict[str, Any], device: str) -> Chain:
@@ -114,8 +145,9 @@ def _chain(body: dict[str, Any], device: str) -> Chain:
 class _Reader:
     """Reads the expressions of one rule."""
 
-    def __init__(self, body: dict[str, Any], device: str) -> None:
+    def __init__(self, body: dict[str, Any], device: str, sets: Sets) -> None:
         self.body = body
+        self.sets = sets
         where = f"{device}: table {body['family']} {body['table']} chain {body['chain']} handle {body['handle']}"
         self.place = where
         self.matches: dict[str, Match] = {}
@@ -124,12 +156,21 @@ class _Reader:
     def error(self, message: str) -> ConfigError:
         return ConfigError(message, place=Place(self.place))
 
+    def read(self) -> Rule:
+        """The rule; where it is not understood, its text with the reason."""
+        try:
+            return self.rule()
+        except ConfigError as error:
+            nat = next((kind for expression in self.body["expr"] for kind in expression if kind in SOURCE_NAT), "")
+            place, raw = f"handle {self.body['handle']}", json.dumps(self.body["expr"])
+            return Rule((), nat, place=place, handle=self.body["handle"], raw=raw, fault=error)
+
     def rule(self) -> Rule:
         for expression in self.body["expr"]:
             ((kind, value),) = expression.items()
             if kind == "match":
                 self.match(value)
-            elif kind == "counter":
+            elif kind in ("counter", "limit"):
                 pass
             elif kind == "log":
                 self.log = (value or {}).get("prefix", "log")
@@ -142,6 +183,10 @@ class _Reader:
                 self.verdict, self.target = kind, value["target"]
             else:
                 raise self.error(f"statement {kind!r} is not understood")
+        if self.verdict and any("limit" in expression for expression in self.body["expr"]):
+            raise self.error(
+                "statement 'limit' is not understood beside a verdict: it then holds for some packets only"
+            )
         extra = {"comment": self.body.get("comment", ""), "log": self.log, "handle": self.body["handle"]}
         try:
             return make_rule(
@@ -224,6 +269,8 @@ class _Reader:
 
     def numbers(self, name: str, right: Any, sign: str) -> None:
         values = right["set"] if isinstance(right, dict) and "set" in right else [right]
+        if isinstance(right, str) and right.startswith("@"):
+            values = self.sets.get((self.body["family"], self.body["table"], right[1:]), values)
         intervals = [self.interval(name, value) for value in values]
         top = NUMBER_FIELDS[name]
         if sign in ("==", "!="):

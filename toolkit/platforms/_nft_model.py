@@ -18,6 +18,8 @@ from toolkit.platforms._nft_names import BUILT_IN_PROTOCOLS, ETHER_IP, ETHER_TYP
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from toolkit.errors import ConfigError
+
 Interval = tuple[int, int]
 
 # Fields in the order in which a rule is written. Text fields are matched by name, the others by number.
@@ -39,6 +41,9 @@ ORDER: Final = {name: number for number, name in enumerate((*TEXT_FIELDS, *NUMBE
 # Matches that only an IPv4 packet can meet; nft drops a guard for IPv4 beside them when it lists a rule, and also
 # beside ICMP, and before a reject, whose answer then is an IPv4 one.
 ONLY_IPV4: Final = ("ip saddr", "ip daddr", "ip frag-off", "icmp type", "icmp code")
+NOT_IPV4: Final = ("ip6", "arp")  # families of tables that no IPv4 packet meets
+FORWARDED: Final = ("ingress", "prerouting", "forward", "postrouting")
+SOURCE_NAT: Final = ("masquerade", "snat")
 WITH_TRANSPORT: Final = frozenset({6, 17, 132})
 
 
@@ -84,7 +89,11 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Matches, and what happens then: accept, drop, reject, return, jump, goto, or nothing (a counter)."""
+    """Matches, and what happens then: accept, drop, reject, return, jump, goto, or nothing (a counter).
+
+    One that is not understood has its text in `raw` and the reason in `fault`; it may stand where no forwarded packet
+    comes along.
+    """
 
     matches: tuple[Match, ...]
     verdict: str
@@ -93,6 +102,8 @@ class Rule:
     log: str = field(default="", compare=False)
     place: str = field(default="", compare=False)
     handle: int | None = field(default=None, compare=False)
+    raw: str = ""
+    fault: ConfigError | None = field(default=None, compare=False)
 
     def match(self, name: str) -> Match | None:
         """The match on a field, None where the rule does not look at it."""
@@ -191,6 +202,23 @@ def reachable(chains: Mapping[str, Chain], start: Chain) -> Iterator[Chain]:
             queue.append(chains[target])
 
 
+def reach_forwarded(ruleset: Ruleset) -> Iterator[Rule]:
+    """The rules that a forwarded IPv4 packet may meet on some interface."""
+    for (family, _), chains in ruleset.tables.items():
+        for chain in chains.values():
+            if family in NOT_IPV4 or chain.base is None or chain.base.hook not in FORWARDED:
+                continue
+            for one in reachable(chains, chain):
+                for rule in one.rules:
+                    if not (is_source_nat(chain.base) and rule.verdict in SOURCE_NAT):
+                        yield rule
+
+
+def is_source_nat(base: Base) -> bool:
+    """Whether a chain only translates sources of what was let through: a list before it sees what it saw without."""
+    return base.type == "nat" and base.hook == "postrouting"
+
+
 def fault(ruleset: Ruleset) -> str | None:
     """Why a kernel would not take a ruleset: a jump to a chain that is missing or hooked, or a loop of jumps."""
     for key, chains in ruleset.tables.items():
@@ -227,7 +255,9 @@ def write_table(key: TableKey, chains: Mapping[str, Chain], *, comments: bool = 
 
 
 def write_rule(rule: Rule, *, comments: bool = True) -> str:
-    """A rule in nft's language."""
+    """A rule in nft's language; one that was not understood is a comment."""
+    if rule.raw:
+        return f"# not read: {rule.raw}"
     words = [_match(one, rule) for one in rule.matches]
     words = [word for word in words if word]
     if rule.log:

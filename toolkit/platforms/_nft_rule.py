@@ -7,8 +7,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Final
 
-from toolkit.errors import InputError
-from toolkit.platforms._nft_model import NUMBER_FIELDS, Interval, Match, Rule, guard_of, make_rule
+from toolkit.errors import ConfigError, InputError
+from toolkit.platforms._nft_model import NUMBER_FIELDS, SOURCE_NAT, Interval, Match, Rule, guard_of, make_rule
 from toolkit.platforms._nft_names import (
     CT_STATES,
     ETHER_TYPES,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TRANSPORTS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
 VERDICTS: Final = ("accept", "drop", "return", "reject")
+# `iif` compares a number that the kernel gave the interface; where a rule is read, it is shown by its name.
+INTERFACES: Final = {"iif": "iifname", "iifname": "iifname", "oif": "oifname", "oifname": "oifname"}
 FRAGMENT_MASK: Final = 0x1FFF
 # nft reads a leading zero as octal and takes netmasks in no form: neither is guessed at here.
 NUMBER: Final = re.compile(r"(0|[1-9][0-9]*)(?:-(0|[1-9][0-9]*))?", re.ASCII)
@@ -41,6 +43,7 @@ class RuleReader:
         self.matches: dict[str, Match] = {}
         self.verdict = "continue"
         self.target = self.comment = self.log = ""
+        self.limited = False
 
     def read(self, place: str) -> Rule:
         script = self.script
@@ -51,16 +54,28 @@ class RuleReader:
                 raise script.error(f"{token.text!r} after the verdict {self.verdict!r}")
             self.statement(script.next("a statement"))
         verdict = "" if self.verdict == "continue" else self.verdict
+        if self.limited and verdict:
+            raise script.error("'limit' is not understood beside a verdict: it then holds for some packets only")
         extra = {"comment": self.comment, "log": self.log, "place": place}
         try:
             return make_rule(self.matches.values(), verdict, self.target, **extra)
         except ValueError as caught:
             raise script.error(f"not understood: {caught}") from None
 
+    def read_or_keep(self, place: str) -> Rule:
+        """The rule; where it is not understood, its text with the reason."""
+        start = self.script.at
+        try:
+            return self.read(place)
+        except ConfigError as error:
+            words = self.script.skip_rule(start)
+            nat = next((word for word in words if word in SOURCE_NAT), "")
+            return Rule((), nat, place=place, raw=" ".join(words), fault=error)
+
     def statement(self, word: str) -> None:  # noqa: C901, PLR0912 - one branch for each statement of the language
         script = self.script
-        if word in ("iifname", "oifname"):
-            self.words(word, script)
+        if word in INTERFACES:
+            self.words(INTERFACES[word], script)
         elif word == "ct":
             script.expect("state")
             self.words("ct state", script, CT_STATES)
@@ -82,6 +97,8 @@ class RuleReader:
                 script.next("bytes")
         elif word == "log":
             self.logging()
+        elif word == "limit":
+            self.limit()
         elif word == "comment":
             self.comment = script.next("the comment")
         elif word in VERDICTS:
@@ -115,8 +132,8 @@ class RuleReader:
 
     def meta(self) -> None:
         name = self.script.next("a field of meta")
-        if name in ("iifname", "oifname"):
-            self.words(name, self.script)
+        if name in INTERFACES:
+            self.words(INTERFACES[name], self.script)
         elif name == "l4proto":
             self.numbers("protocol", _protocol)
         elif name == "nfproto":
@@ -173,6 +190,19 @@ class RuleReader:
             else:
                 return
 
+    def limit(self) -> None:
+        """`limit rate over 5/second burst 10 packets`: how often a rule counts or tells is of no interest."""
+        script, self.limited = self.script, True
+        script.expect("rate")
+        script.take("over")
+        script.next("the rate")
+        while script.take("burst") or script.take("packets") or script.take("bytes") or script.take("mbytes/second"):
+            if script.take("packets") or script.take("bytes"):
+                continue
+            token = script.peek()
+            if token is not None and token.text.isdecimal():
+                script.next("the burst")
+
     def reject(self) -> None:
         """The answer is of no interest; the packets that a kind of answer limits the rule to are."""
         script = self.script
@@ -195,7 +225,7 @@ class RuleReader:
         # `ct state != a,b` compares with both bits together, which no packet has: not the negated list it looks like.
         values = script.values(commas=name == "ct state" and not negated)
         for value in values:
-            if (known and value not in known) or "*" in value:
+            if (known and value not in known) or "*" in value or value.isdecimal():
                 raise script.error(f"{name} {value!r} is not understood")
         self.add(Match.words(name, values, negated=negated))
 
@@ -203,7 +233,7 @@ class RuleReader:
         script = self.script
         sign = next((s for s in ("!=", "==", ">=", "<=", ">", "<") if script.take(s)), "==")
         try:
-            values = [read(text) for text in script.values()]
+            values = [read(text) for text in self.named(script.values())]
         except (ValueError, InputError) as caught:
             raise script.error(f"{name}: {caught}") from None
         top = NUMBER_FIELDS[name]
@@ -219,6 +249,12 @@ class RuleReader:
         if bounds[0] > bounds[1]:
             raise script.error(f"{name} {sign} {low} matches nothing")
         self.add(Match.numbers(name, [bounds]))
+
+    def named(self, values: list[str]) -> list[str]:
+        """Values, with the elements of a named set in the place of its name."""
+        if len(values) == 1 and values[0][0] == "@":
+            return self.script.sets.get((self.table, values[0][1:]), values)
+        return values
 
     def add(self, match: Match) -> None:
         known = self.matches.get(match.field)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from toolkit.errors import ConfigError, Place
-from toolkit.platforms._nft_model import Base, Chain, Rule, Ruleset, fault
+from toolkit.platforms._nft_model import Base, Chain, Rule, Ruleset, fault, reach_forwarded
 from toolkit.platforms._nft_rule import RuleReader
 
 if TYPE_CHECKING:
@@ -20,6 +20,12 @@ TOKEN: Final = re.compile(
 FAMILIES: Final = ("inet", "ip", "ip6", "bridge", "netdev", "arp")
 PRIORITIES: Final = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 BRIDGE_PRIORITIES: Final = {"dstnat": -300, "filter": -200, "out": 100, "srcnat": 300}
+OBJECTS: Final = ("comment", "counter", "ct", "flowtable", "limit", "map", "quota", "secmark", "set", "synproxy")
+# A set of addresses or ports that does not change by itself.
+SET: Final = re.compile(
+    r"(?:; )?type (?:ipv4_addr|inet_service)(?: ; (?:flags (?:interval|constant|constant , interval)|auto-merge|"
+    r"elements = (\{ [0-9./,\s-]+\})))*(?: ;)*"
+)
 HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
 
 
@@ -66,6 +72,7 @@ class Script:
         self.file = file
         self.ruleset = ruleset
         self.at = 0
+        self.sets: dict[tuple[str, str], list[str]] = {}  # (table, set) -> its elements
 
     def run(self) -> Ruleset:
         while self.skip_ends():
@@ -79,6 +86,9 @@ class Script:
         problem = fault(self.ruleset)
         if problem:
             raise ConfigError(problem, place=Place(self.file))
+        unclear = next((rule.fault for rule in reach_forwarded(self.ruleset) if rule.fault is not None), None)
+        if unclear is not None:
+            raise unclear
         return self.ruleset
 
     # ---- tokens ---------------------------------------------------------------------------
@@ -225,6 +235,9 @@ class Script:
             return
         while self.skip_ends() and not self.take("}"):
             word = self.next("a chain")
+            if word in OBJECTS:
+                self.object(f"{family} {name}", word)
+                continue
             if word != "chain":
                 raise self.error(f"{word!r} in a table is not understood; only chains are")
             chain = self.next("the chain's name")
@@ -292,7 +305,36 @@ class Script:
         token = self.peek()
         line = token.line if token else 0
         reader = RuleReader(self, f"{key[0]} {key[1]}")
-        return reader.read(f"{self.file}:{line}")
+        return reader.read_or_keep(f"{self.file}:{line}")
+
+    def skip_rule(self, start: int) -> list[str]:
+        """Go on behind the rule that began at a token; its words."""
+        depth, words = 0, []
+        self.at = start
+        while (token := self.peek()) is not None:
+            text = "" if token.quoted else token.text
+            if depth == 0 and text in ("\n", ";", "}"):
+                break
+            depth += (text == "{") - (text == "}")
+            words.append(f'"{token.text}"' if token.quoted else token.text)
+            self.at += 1
+        return words
+
+    def object(self, table: str, word: str) -> None:
+        """A set whose elements are known; whatever else stands in a table decides nothing until a rule names it."""
+        if word == "comment":
+            self.next("the comment")
+            return
+        name = self.next("a name")
+        while word == "ct" and (self.peek() or Token("{", 0)).text != "{":
+            name = self.next("a name")
+        self.expect("{")
+        words = self.skip_rule(self.at)
+        while self.skip_ends() and not self.take("}"):
+            words += [";", *self.skip_rule(self.at)]
+        found = SET.fullmatch(" ".join(words))
+        if word == "set" and found:
+            self.sets[table, name] = [one for one in re.split(r"[,\s]+", (found[1] or "").strip("{} ")) if one]
 
     def values(self, *, commas: bool = False) -> list[str]:
         """One value or an anonymous set; a list with commas only where nft knows one."""
