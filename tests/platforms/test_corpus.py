@@ -38,6 +38,7 @@ PACKET = re.compile(
     r"(?P<interface>\S+) \| (?P<protocol>\w+) (?P<src>[\d.]+)(:(?P<sport>\d+))? > (?P<dst>[\d.]+)(:(?P<dport>\d+))?"
     r"(?P<marks>( [\w/ ]+)?) \| (?P<action>permit|deny) by (?P<acl>[^,]+), (?P<entry>.+)"
 )
+WHOLE = re.compile(r"is not complete|has no nameif|leads back here|no chain '")  # of a file, not of a line
 MUTATIONS = 60  # of each file that is read
 
 
@@ -227,8 +228,9 @@ def test_no_edit_of_a_word_brings_a_traceback(path):
             read(path, data, text).permitted(Space(), first, ConnState.NEW)
         except ConfigError as error:
             refusals.append(error)
-    assert all(error.place is not None for error in refusals)
     assert refusals
+    for error in refusals:
+        assert error.place.line or path.suffix == ".json" or WHOLE.search(str(error)), error
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,14 @@ def test_ingress_of_a_device_counts_for_its_interface_only(firewall, switch):
         assert passes(state_of(text, context), packet(), "eth2")
 
 
+def test_a_chain_that_translates_sources_is_passed_over_unless_it_drops(firewall):
+    text = chain("masquerade", policy="accept", hook="postrouting").replace("type filter", "type nat")
+    assert passes(state_of(text, firewall), packet())
+    for bad in (text.replace("policy accept", "policy drop"), text.replace("masquerade", "drop")):
+        with pytest.raises(ConfigError, match="type 'nat' is not understood"):
+            passes(state_of(bad, firewall), packet())
+
+
 def test_a_chain_that_rewrites_packets_is_not_understood(firewall):
     text = chain(policy="accept", hook="prerouting").replace("type filter", "type nat")
     with pytest.raises(ConfigError, match="type 'nat' is not understood"):

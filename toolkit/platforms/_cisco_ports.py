@@ -41,22 +41,23 @@ POLICY_TYPES: Final = ("", "qos", "queuing", "quality-of-service")
 
 @dataclass(slots=True)
 class Port:
-    """What is known of an interface beside its lists; `vlans` None where it may carry any of them."""
+    """What is known of an interface beside its lists; unless it is an access port, it may carry any VLAN."""
 
     routed: bool = False
+    switched: bool = False  # somebody says so, beside `no ip address`
     shut: bool = False
-    trunk: bool = False
-    vlan: str = "1"
     access: bool = False
+    vlan: str = "1"
+    voice: str = ""
     channel: str = ""
     faults: list[ConfigError] = field(default_factory=list)
     policies: list[tuple[str, ConfigError]] = field(default_factory=list)
 
     def carries(self, vlans: Collection[str]) -> bool:
         """Whether packets may enter one of these VLANs by it."""
-        if self.routed or self.shut:
+        if (self.routed and not self.switched) or self.shut:
             return False
-        return self.vlan in vlans if self.access and not self.trunk else bool(vlans)
+        return bool({self.vlan, self.voice} & set(vlans)) if self.access else bool(vlans)
 
 
 class PortReader:
@@ -81,7 +82,8 @@ class PortReader:
         self.interface = interface_key("".join(words[1:3]) if apart else words[1])
         # `interface defaults` of EOS is no interface.
         routed = ROUTED.fullmatch(self.interface) is not None or self.interface == "defaults"
-        self.ports[self.interface] = self.port = Port(routed=routed)
+        # Ports of IOS may become trunks by themselves, those of the others are in VLAN 1 until somebody says more.
+        self.ports[self.interface] = self.port = Port(routed, access=self.dialect.groups != "ios")
 
     def in_interface(self, words: list[str]) -> None:
         # `default` says what the system does anyway; EOS shows such lines where somebody asked for all of them.
@@ -111,16 +113,20 @@ class PortReader:
     def note(self, words: list[str], bare: list[str]) -> None:
         """What tells whether packets enter a VLAN here."""
         port, line = self.port, " ".join(words)
-        if line == "no switchport" or bare[:2] == ["ip", "address"] or bare[:2] == ["ip", "unnumbered"]:
+        if line == "no switchport":
+            port.routed, port.switched = True, False
+        elif bare[:2] in (["ip", "address"], ["ip", "unnumbered"]):
             port.routed = True
         elif line == "shutdown":
             port.shut = True
-        elif line.startswith("switchport access vlan "):
-            port.access, port.vlan = True, words[3]
-        elif line == "switchport mode access":
-            port.access = True
-        elif line.startswith("switchport mode "):
-            port.trunk = True
+        elif words[0] == "switchport":
+            port.switched = True
+            if words[1:3] == ["access", "vlan"]:
+                port.vlan = words[-1]
+            elif words[1:3] == ["voice", "vlan"]:
+                port.voice = words[-1]
+            elif words[1:2] == ["mode"]:
+                port.access = words[2:] == ["access"]
         elif words[0] == "channel-group" and len(words) > 1:
             port.channel = f"Port-channel{words[1]}"
 
@@ -196,7 +202,7 @@ class PortReader:
         if port.channel in names and not port.shut:
             return port.channel
         if port.carries(vlans):
-            return f"Vlan{port.vlan if port.vlan in vlans else min(vlans)}"
+            return "Vlan" + next((vlan for vlan in (port.vlan, port.voice) if vlan in vlans), min(vlans))
         return ""
 
     def _policy(self, one: tuple[str, ConfigError]) -> ConfigError | None:

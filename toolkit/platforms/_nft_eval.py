@@ -63,7 +63,7 @@ class View:
                     continue
                 if base.hook == "ingress" and base.device != self.interface:
                     continue
-                if is_source_nat(base) and not _is_later(self.ruleset, families, base.priority):
+                if is_source_nat(base) and not _drops(chains, chain) and not self._is_later(families, base.priority):
                     continue  # packets were judged before, as they are without it
                 if base.type != "filter":
                     message = f"chain {chain.name} of type {base.type!r} is not understood; only filter chains are"
@@ -72,6 +72,14 @@ class View:
                 found.append((key, chain))
         order = {hook: number for number, hook in enumerate(HOOK_ORDER)}
         return sorted(found, key=lambda one: (order[one[1].base.hook], one[1].base.priority))  # type: ignore[union-attr]
+
+    def _is_later(self, families: tuple[str, ...], priority: int) -> bool:
+        """Whether a chain filters what leaves, behind a priority."""
+        tables = self.ruleset.tables.items()
+        bases = [chain.base for key, chains in tables if key[0] in families for chain in chains.values()]
+        return any(
+            one and one.hook == "postrouting" and one.type == "filter" and one.priority >= priority for one in bases
+        )
 
     def _check_outwards(self, key: TableKey, start: Chain) -> None:
         """An output interface is known only after routing, and only where the declared routes give one.
@@ -266,10 +274,12 @@ class View:
         return value is not None and _holds(one, value)
 
 
-def _is_later(ruleset: Ruleset, families: tuple[str, ...], priority: int) -> bool:
-    """Whether a chain filters what leaves, behind a priority."""
-    bases = [chain.base for key, chains in ruleset.tables.items() if key[0] in families for chain in chains.values()]
-    return any(one and one.hook == "postrouting" and one.type == "filter" and one.priority >= priority for one in bases)
+def _drops(chains: Mapping[str, Chain], start: Chain) -> bool:
+    """Whether packets end in a chain."""
+    rules = (rule for chain in reachable(chains, start) for rule in chain.rules)
+    return (start.base is not None and start.base.policy != "accept") or any(
+        r.verdict in ("drop", "reject") for r in rules
+    )
 
 
 def _fields(packet: Packet) -> dict[str, int]:
