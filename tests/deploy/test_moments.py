@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.deploy.test_twins_platforms import context_of, policy_of
+from tests.deploy.real_fleet import context_of, policy_of
 from tests.platforms import asa_cases, test_asa_extend, test_cisco_extend
 from tests.platforms.cisco import read
 from toolkit.deploy.moments import check_moments

@@ -142,6 +142,7 @@ def enter_fleet(os: str, server: TwinServer, key: Path, folder: Path, monkeypatc
     for module in (apply_module, target_module):
         monkeypatch.setattr(module, "context", lambda _site, _finder, device: SimpleNamespace(device=device))
     monkeypatch.setattr(apply_module, "check_moments", lambda *_: None)  # these states know no packets
+    monkeypatch.setattr(apply_module, "half_way", lambda *_: True)  # nor what half of a text would mean
     monkeypatch.setattr(deploy.inventory, "names", lambda: tuple(PLATFORMS))
     monkeypatch.setattr(deploy.inventory, "get", PLATFORMS.__getitem__)
     return TwinFleet(os, server, site, folder / "runs", key, folder / "known_hosts")

@@ -10,7 +10,7 @@ from toolkit.deploy.cli_session import BusyError
 from toolkit.deploy.dialects import SESSION, dialect
 from toolkit.deploy.inventory import failures
 from toolkit.deploy.journal import BACK, FINISHED, STARTED, STOPPED, Journal, Step, lock
-from toolkit.deploy.moments import check_moments
+from toolkit.deploy.moments import check_moments, half_way
 from toolkit.deploy.plan import check_certificate, check_current
 from toolkit.deploy.session import (
     confirm_change,
@@ -60,6 +60,10 @@ class Options:
 
 
 DEFAULT: Final = Options()
+
+
+class MovedError(DeployError):
+    """Somebody else changed a device right before its first line, so nothing was sent to it."""
 
 
 @dataclass
@@ -211,16 +215,19 @@ class _Pusher:
         touched = self.steps.get(device, Step.ROLLED_BACK) != Step.ROLLED_BACK
         if touched and self._equals(device, state):
             return False
-        if self._half_way(device):
+        if self._half_way(device, state):
             return True
         raise DeployError(
             f"{device} has changed since the plan was made; look at it with toolkit verify, then plan again"
         )
 
-    def _half_way(self, device: str) -> bool:
-        """Whether an interrupted push may have left a device between two lines, which a command line can."""
-        cli = get(self.plan.change(device).platform).transport == "cli"
-        return cli and self.steps.get(device) in (Step.SENDING, Step.ROLLING_BACK)
+    def _half_way(self, device: str, state: FilterState) -> bool:
+        """Whether an interrupted push or rollback of ours has left a device between two lines."""
+        change, step = self.plan.change(device), self.steps.get(device)
+        platform = get(change.platform)
+        if step == Step.SENDING:
+            return half_way(change, platform, self._before(change), state)
+        return platform.transport == "cli" and step == Step.ROLLING_BACK
 
     def _equals(self, device: str, state: FilterState) -> bool:
         platform = get(self.plan.change(device).platform)
@@ -243,14 +250,26 @@ class _Pusher:
         earlier = {path: read_file(task, path) for path in change.startup}
         self.journal.write(device, Step.SENDING, startup=earlier, startup_differs=startup_differs(task))
         try:
+            self._look_again(task, change)
             loaded = load_filter(task, change.apply)
-        except BusyError as caught:
+        except (BusyError, MovedError) as caught:
             # Its own timer or session is none of ours: nothing may be typed to undo what was never sent.
             self.journal.write(device, Step.ROLLED_BACK, reason=str(caught))
             raise
         self.journal.write(device, Step.SENT)
         self.outcome.changed.append(device)
         return loaded
+
+    def _look_again(self, task: Task, change: DeviceChange) -> None:
+        """Configurations have been compared since a device with a command line was read: is it still as it was?
+
+        Raises:
+            MovedError: somebody was faster; nothing was sent.
+        """
+        if get(change.platform).transport == "cli":
+            state = self.target.parse(change.device, read_filter(task).result)
+            if state.fingerprint() != change.before:
+                raise MovedError(f"{change.device} has changed this moment, nothing was sent to it; plan again")
 
     def _confirm(self, task: Task) -> Result:
         """Keep a timed commit, now that the device is proved and was reached over a new session."""

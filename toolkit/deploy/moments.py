@@ -28,18 +28,41 @@ def check_moments(change: DeviceChange, platform: Platform, before: FilterState)
         DeployError: it does; names the line after which, the interface and a packet.
         ConfigError: a moment is not fully understood.
     """
-    if platform.transport != "cli":
+    if not _one_by_one(change, platform):
         return
+    lines = _lines(change)
     speech = dialect(platform.netmiko_driver)
-    if speech.candidate or SESSION.search(change.apply):
-        return
-    lines = [one for one in change.apply.splitlines() if one.strip() and not ENTERS.match(one) and one.strip() != "end"]
     walk = _Walk(change, platform, before, lines)
     done = 0
     # Lines that build a list nobody uses yet make no moments of their own, so long ones are taken in few steps.
     for block in blocks(lines, max(platform.block_size, len(lines) // STEPS), speech):
         walk.go(done, done + len(block))
         done += len(block)
+
+
+def half_way(change: DeviceChange, platform: Platform, before: FilterState, state: FilterState) -> bool:
+    """Whether what is ours on a device is as some of a change's lines, and nothing else, have made it.
+
+    Raises:
+        ConfigError: a moment is not fully understood.
+    """
+    if not _one_by_one(change, platform):
+        return False
+    lines = _lines(change)
+    texts = ("".join(f"{line}\n" for line in lines[:count]) for count in range(len(lines) + 1))
+    moments = (platform.parse_config(text, change.device, before.context, before) for text in texts)
+    return any(not platform.restore(moment, state) for moment in moments)
+
+
+def _one_by_one(change: DeviceChange, platform: Platform) -> bool:
+    """Whether the lines of a change count one by one, and not as a whole."""
+    whole = platform.transport != "cli" or dialect(platform.netmiko_driver).candidate or SESSION.search(change.apply)
+    return not whole
+
+
+def _lines(change: DeviceChange) -> list[str]:
+    """The lines of a change that change something."""
+    return [one for one in change.apply.splitlines() if one.strip() and not ENTERS.match(one) and one.strip() != "end"]
 
 
 class _Walk:
