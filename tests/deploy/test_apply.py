@@ -32,6 +32,12 @@ def test_the_canary_comes_first_and_then_the_waves(fleet):
     assert (order[0], order[1], sorted(order[2:])) == ("leaf2", "leaf1", ["fw1", "fw2"])
 
 
+def test_a_wave_may_be_a_group_of_the_inventory(fleet):
+    settings = fleet.site.file.deploy
+    fleet.limit(settings.model_copy(update={"canary": ("fw2",), "waves": (("leaf_switches",), ("linux_devices",))}))
+    assert fleet.plan().waves == (("fw2",), ("leaf1", "leaf2"), ("fw1",)), "each device once, where it comes first"
+
+
 def test_a_second_apply_sends_nothing(fleet):
     plan = fleet.plan()
     fleet.apply(plan)

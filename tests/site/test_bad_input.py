@@ -109,6 +109,13 @@ MISTAKES = [
         "  canary: [leaf2]\n  by: path_side",
         r"site.yaml:66: waves by path_side follow from the paths and cannot be declared; remove deploy.waves",
     ),
+    (
+        "site.yaml",
+        "  waves: [[leaf1], [fw1, fw2]]",
+        "  waves: [[leaf1], [routers]]",
+        r"waves names 'routers', which is unknown \(devices: .*; groups of them: firewalls, leaf_switches, linux_devices",
+    ),
+    ("site.yaml", "  waves: [[leaf1], [fw1, fw2]]", "  waves: [[hosts]]", r"waves names 'hosts', which is unknown"),
     ("site.yaml", "  canary: [leaf2]", "  by: distance", r"site.yaml:64: deploy.by: .*'declared' or 'path_side'"),
     (
         "site.yaml",

@@ -143,11 +143,12 @@ def check_current(plan: Plan, site: Site) -> None:
 
 
 def _waves(site: Site, devices: list[str], wanted: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """Canary, then the waves that are wanted, then all others together; each device once."""
+    """Canary, then the waves that are wanted, then all others together; each device once. Groups are spelled out."""
     left = dict.fromkeys(devices)
     waves = []
     for wave in (site.file.deploy.canary, *wanted, tuple(devices)):
-        now = tuple(device for device in wave if device in left)
+        called = (one for name in wave for one in ((name,) if name in devices else site.topology.called(name)))
+        now = tuple(dict.fromkeys(device for device in called if device in left))
         for device in now:
             del left[device]
         if now:

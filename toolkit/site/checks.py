@@ -172,12 +172,14 @@ def check_devices(site: Site) -> None:
         ("waves", tuple(d for wave in deploy.waves for d in wave)),
     ):
         for name in names_:
-            if name not in devices:
+            if not site.topology.called(name):
                 node = site.topology.nodes.get(name)
                 what = "a host, and hosts are never changed" if node else "unknown"
                 what = "never changed (filter.mode: none)" if node and node.is_device else what
+                groups = dict.fromkeys(group for one in site.topology.enforcers for group in one.groups)
                 raise SiteError(
-                    f"{key} names {name!r}, which is {what} (devices: {', '.join(sorted(devices))})",
+                    f"{key} names {name!r}, which is {what} (devices: {', '.join(sorted(devices))}; groups of them: "
+                    f"{', '.join(sorted(groups)) or 'none'})",
                     place=site.document.place("deploy", key),
                 )
     if deploy.by == "path_side" and deploy.waves:

@@ -65,7 +65,7 @@ class Settings(FileModel):
 
 
 class DeploySettings(FileModel):
-    """How changes are rolled out. Waves are lists of devices; those in no wave come last, together.
+    """How changes are rolled out. Waves are lists of devices and of Nornir's groups; the others come last, together.
 
     `by: path_side` asks for waves that follow from the paths instead: what opens, from the far end of a way to its near
     end, and what closes, the other way round. The canary comes first in any case.

@@ -80,6 +80,7 @@ def _node(name: str, host: Any, document: Document) -> Node:
         platform=host.platform,
         management=host.hostname,
         filter=data.filter,
+        groups=tuple(group.name for group in host.extended_groups()),
     )
 
 

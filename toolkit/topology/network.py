@@ -52,6 +52,11 @@ class Topology:
         """Devices that the policy is enforced on, in the order of the inventory."""
         return tuple(node for node in self.nodes.values() if node.enforces)
 
+    def called(self, name: str) -> tuple[str, ...]:
+        """The enforcing device of this name, or those of a Nornir group; none where it is neither."""
+        names = [node.name for node in self.enforcers]
+        return (name,) if name in names else tuple(node.name for node in self.enforcers if name in node.groups)
+
     def node(self, name: str) -> Node:
         """The node of this name.
 

@@ -177,6 +177,7 @@ class Node:
     platform: str | None = None
     management: str | None = None
     filter: FilterData = NO_FILTER
+    groups: tuple[str, ...] = ()  # of Nornir's inventory, those that its groups belong to included
 
     @property
     def is_device(self) -> bool:
