@@ -99,8 +99,9 @@ class Audit:
             reached, matter = self._owners(((index, self.parts[index]) for index in range(last)), self.default)
             if last < len(self.parts) and self._union(range(last)) != self.space.full:
                 reached.add(last)
+            deciding = _Meeting(self.parts, sorted(reached - {-1}))  # which stands for the default
             return [
-                self._explain(index, reached=index in reached)
+                self._explain(index, deciding, reached=index in reached)
                 for index in range(len(self.parts))
                 if index not in reached or index not in matter
             ]
@@ -179,10 +180,12 @@ class Audit:
         reached, matter = self._survey.of(0, tuple(items))
         return {owners[one] for one in reached}, {owners[one] for one in matter}
 
-    def _explain(self, index: int, *, reached: bool) -> Dead:
-        """Which entries decide the packets of a dead one instead."""
+    def _explain(self, index: int, deciding: _Meeting, *, reached: bool) -> Dead:
+        """Which entries decide the packets of a dead one instead; `deciding` are those that decide any at all."""
         rivals = []
-        for other in self._neighbours(index, earlier_only=not reached):
+        for other in self._meeting.of(index) if reached else deciding.of(index):
+            if other == index or (other > index and not reached):
+                continue
             common = list(_common(self.parts[index], self.parts[other]))
             if common:
                 rivals.append((other, common))
@@ -193,18 +196,28 @@ class Audit:
 
     def _neighbours(self, index: int, *, earlier_only: bool) -> list[int]:
         """Other entries that may meet an entry, in the order of the list."""
+        return [one for one in self._meeting.of(index) if one < index or (one > index and not earlier_only)]
+
+    @cached_property
+    def _meeting(self) -> _Meeting:
+        return _Meeting(self.parts, range(len(self.parts)))
+
+
+class _Meeting:
+    """Some of the entries, to find those that may meet another one."""
+
+    def __init__(self, parts: Sequence[Sequence[Box | Block]], chosen: Iterable[int]) -> None:
+        self.parts = parts
+        numbered = [(number, part) for number in chosen for part in parts[number]]
+        self.by_dst = _Index((number, _dst(part)) for number, part in numbered)
+        self.by_src = _Index((number, _src(part)) for number, part in numbered)
+
+    def of(self, index: int) -> list[int]:
+        """Entries whose addresses may meet those of an entry (itself among them), in the order of the list."""
         found: set[int] = set()
         for part in self.parts[index]:
-            found |= self._by_dst.meeting(_dst(part)) & self._by_src.meeting(_src(part))
-        return sorted(one for one in found if one < index or (one > index and not earlier_only))
-
-    @cached_property
-    def _by_dst(self) -> _Index:
-        return _Index((number, _dst(part)) for number, parts in enumerate(self.parts) for part in parts)
-
-    @cached_property
-    def _by_src(self) -> _Index:
-        return _Index((number, _src(part)) for number, parts in enumerate(self.parts) for part in parts)
+            found |= self.by_dst.meeting(_dst(part)) & self.by_src.meeting(_src(part))
+        return sorted(found)
 
 
 class _Index:

@@ -83,14 +83,29 @@ class Survey:
             return _Plane(self, items).seen()
         reached: set[int] = set()
         matter: set[int] = set()
-        _, pieces = self.diagram.cut(level, items, range(len(items)))
-        for piece in pieces:
+        _, found = self.diagram.cut(level, items, range(len(items)))
+        if len({suffixes[item >> 1][2] for item in items}) == 1:
+            return self._by_turns(items, found)
+        for piece in found:
             if matter.issuperset(piece):
                 continue  # nothing new can be learnt here
             rest = tuple([suffixes[items[one] >> 1][2] << 1 | items[one] & 1 for one in piece])
             first, noticed = self.of(level + 1, rest)
             reached.update([piece[one] for one in first])
             matter.update([piece[one] for one in noticed])
+        return tuple(sorted(reached)), tuple(sorted(matter))
+
+    @staticmethod
+    def _by_turns(items: Items, found: list[list[int]]) -> Seen:
+        """The answer where all items are alike but for this dimension: in each piece the first one decides alone."""
+        reached: set[int] = set()
+        matter: set[int] = set()
+        for piece in filter(None, found):
+            first = piece[0]
+            reached.add(first)
+            without = items[piece[1]] & 1 if len(piece) > 1 else 0
+            if without != items[first] & 1:
+                matter.add(first)
         return tuple(sorted(reached)), tuple(sorted(matter))
 
 
