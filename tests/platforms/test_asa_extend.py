@@ -71,8 +71,11 @@ def test_what_is_missing_comes_before_the_default_and_its_remark():
 
 
 def test_the_text_is_the_golden():
-    candidate, _, _ = extended([SSH, WEB])
+    candidate, _, after = extended([SSH, WEB])
     assert candidate.text == (GOLDENS / "extend.txt").read_text(encoding="utf-8")
+    assert after.whole() == (GOLDENS / "extended.cfg").read_text(encoding="utf-8")
+    back = PLATFORM.parse_running({PLATFORM.show_commands[0]: after.whole()}, after.context)
+    assert back.fingerprint() == after.fingerprint()
 
 
 def test_nothing_is_added_where_everything_passes_already():

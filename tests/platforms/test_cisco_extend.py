@@ -91,8 +91,10 @@ def test_one_missing_permit_is_one_entry_before_what_denies_it(name):
 @EACH
 def test_what_is_typed_is_the_golden(name):
     ssh = permit(tcp(22), ("10.0.1.0/24",), ("10.0.2.10/32",), comment="tcp-22 (page line 10)")
-    candidate = extended(name, (WEB, ssh), override=("CORP-2",))[3]
+    *_, candidate, after = extended(name, (WEB, ssh), override=("CORP-2",))
     assert candidate.text == (GOLDENS / name / "extend.txt").read_text(encoding="utf-8")
+    assert after.whole() == (GOLDENS / name / "extended.txt").read_text(encoding="utf-8")
+    assert read(after.context, after.whole()).fingerprint() == after.fingerprint()
 
 
 @EACH

@@ -75,8 +75,10 @@ def test_what_is_missing_comes_before_the_default():
 
 
 def test_the_text_is_the_golden():
-    candidate, _, _ = extended([SSH, WEB])
+    candidate, _, after = extended([SSH, WEB])
     assert candidate.text == (GOLDENS / "extend.txt").read_text(encoding="utf-8")
+    assert after.whole() == (GOLDENS / "extended.cfg").read_text(encoding="utf-8")
+    assert running(after.whole(), after.context).fingerprint() == after.fingerprint()
 
 
 def test_behind_the_last_term_nothing_is_inserted_before():

@@ -11,7 +11,7 @@ from tests.platforms import asa_cases, cisco, junos_cases
 from toolkit.platforms import get
 from toolkit.platforms._vlans import numbers, parent, svi, tag
 from toolkit.platforms.base import DeviceContext
-from toolkit.topology import NO_FILTER, Interface, Kind, Node
+from toolkit.topology import FilterData, Interface, Kind, Node
 
 
 def device(platform, interfaces, kind=Kind.ROUTER):
@@ -20,7 +20,7 @@ def device(platform, interfaces, kind=Kind.ROUTER):
         name: Interface("dev1", name, (IPv4Interface(what),)) if "/" in what else Interface("dev1", name, (), what)
         for name, what in interfaces.items()
     }
-    node = Node("dev1", kind, made, (), platform, None, NO_FILTER)
+    node = Node("dev1", kind, made, (), platform, None, FilterData())
     subnets = {name: tuple(one.network for one in made[name].addresses) for name in made}
     return DeviceContext("dev1", tuple(made), node.stateful, "uipath", node, subnets)
 

@@ -16,7 +16,7 @@ from toolkit.net import ANY_PORT, ANYWHERE, ICMP
 from toolkit.platforms._asa_names import PROTOCOL_NAMES
 from toolkit.platforms._asa_state import bind
 from toolkit.platforms._asa_text import GLOBAL
-from toolkit.platforms._asa_whole import device_lines, route_lines
+from toolkit.platforms._asa_whole import HEAD, device_lines, route_lines
 from toolkit.platforms.base import CandidateConfig
 from toolkit.topology import Ownership
 
@@ -55,7 +55,7 @@ def render(policy: DevicePolicy, running: AsaState) -> CandidateConfig:
         names[acl.interface] = name
         lists += [f"access-list {name} {line}" for line in body]
         bound.append(bind((running.names[acl.interface], "in"), name))
-    head = ["! BATFISH_FORMAT: cisco_asa", f"! names that begin with {policy.prefix}_ are the toolkit's", "!"]
+    head = [HEAD, f"! names that begin with {policy.prefix}_ are the toolkit's", "!"]
     whole = [*head, *device_lines(running), *groups.lines(), *lists, *bound, *route_lines(running)]
     return CandidateConfig(
         policy.device,

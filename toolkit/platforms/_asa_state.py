@@ -153,6 +153,15 @@ class AsaState:
             found.append(ListSize(places.get(name, ""), direction, target, written, elements, elements, rules))
         return tuple(found)
 
+    def whole(self) -> str:
+        """See `FilterState`."""
+        from toolkit.platforms._asa_whole import HEAD, device_lines, route_lines
+
+        filters = (*write_objects(self.config), *write_lists(self.config))
+        named = [f"name {address} {name}" for name, address in self.config.names.items()]
+        lines = (HEAD, "!", *device_lines(self), *(("names", *named) if named else ()), *filters, *route_lines(self))
+        return "".join(f"{line}\n" for line in lines)
+
     # ---- the rest -------------------------------------------------------------------------
 
     def is_ours(self, name: str) -> bool:

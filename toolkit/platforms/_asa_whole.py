@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from toolkit.platforms._asa_state import AsaState
 
+HEAD: Final = "! BATFISH_FORMAT: cisco_asa"  # the language does not show at once
 HARDWARE: Final = re.compile(r"[A-Za-z-]+ ?[0-9][0-9/]*(\.[0-9]+)?", re.ASCII)  # a port, and not a name for it
 
 

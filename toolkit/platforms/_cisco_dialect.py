@@ -56,6 +56,7 @@ class Dialect:
     port_lists: bool = False  # layer-2 ports are bound with `ip port access-group`
     routing: str = ""  # the line that turns routing on, where it is off by default
     svi_feature: str = ""  # the line that allows routed interfaces of VLANs, where one is needed
+    port_default: str = ""  # the line that says what a port is that says nothing, where models of it differ
     ends: bool = True  # whether a configuration ends with `end`
     tagging: str = "encapsulation dot1q"  # what precedes the VLAN of a subinterface
     kinds: tuple[tuple[str, str], ...] = ()  # kinds of interfaces that it spells in its own way

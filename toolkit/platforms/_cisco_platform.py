@@ -120,6 +120,10 @@ class CiscoState:
         )
         return write_config(self.dialect, ordered, spelling(self.context))
 
+    def whole(self) -> str:
+        """See `FilterState`."""
+        return whole_config(self.dialect, self.config, self.context)
+
     def _bound(self) -> dict[Placed, Bound]:
         """The bindings that decide packets here: those of interfaces that the inventory knows."""
         names = spelling(self.context)

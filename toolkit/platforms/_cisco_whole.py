@@ -40,6 +40,8 @@ def whole_config(dialect: Dialect, config: Config, context: DeviceContext) -> st
 
 def _vlans(dialect: Dialect, context: DeviceContext, vlans: Mapping[str, int]) -> Iterator[str]:
     """The VLANs of the bridges, and those that have a routed interface."""
+    if vlans and dialect.port_default:
+        yield from (dialect.port_default, "!")
     routed = [number for name in context.interfaces if (number := svi(interface_key(name))) is not None]
     if routed and dialect.svi_feature:
         yield from (dialect.svi_feature, "!")

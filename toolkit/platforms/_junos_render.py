@@ -15,7 +15,7 @@ from toolkit.net import ANY_PORT, ANY_SERVICE, ANYWHERE, ICMP, TCP, UDP, Action
 from toolkit.platforms._junos_heads import CONTROL_PLANE
 from toolkit.platforms._junos_names import PROTOCOL_NAMES
 from toolkit.platforms._junos_state import unit_of
-from toolkit.platforms._junos_text import bindings, join
+from toolkit.platforms._junos_text import HEAD, bindings, join
 from toolkit.platforms._junos_whole import device_statements
 from toolkit.platforms.base import CandidateConfig
 from toolkit.topology import Ownership
@@ -53,7 +53,7 @@ def render(policy: DevicePolicy, running: JunosState) -> CandidateConfig:
         interface, _, unit = unit_of(acl.interface).rpartition(".")
         bound.append(("interfaces", interface, "unit", unit, "family", family, "filter", "input", name))
     head = (
-        "#RANCID-CONTENT-TYPE: juniper\n"
+        f"{HEAD}"
         f"# {policy.device}: filters and prefix lists named {policy.prefix}_ are owned by the toolkit, the rest is not "
         "touched\n"
     )

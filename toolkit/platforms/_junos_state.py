@@ -12,7 +12,7 @@ from toolkit.net import ANY_SERVICE, Action, Direction
 from toolkit.packets import Box
 from toolkit.platforms._junos_heads import CONTROL_PLANE, PREFIX_LIST, Words, is_binding
 from toolkit.platforms._junos_terms import ReadTerm, filters, prefix_lists, read_filter
-from toolkit.platforms._junos_text import Statements, bindings, binds, join
+from toolkit.platforms._junos_text import HEAD, Statements, bindings, binds, join
 from toolkit.platforms._rules import Rule, first, listed, permitted
 from toolkit.platforms._sizes import ListSize
 from toolkit.platforms.base import ConnState, Decision, DeviceContext, EntryList
@@ -141,6 +141,13 @@ class JunosState:
             way = Direction.IN if direction == "input" else Direction.OUT
             found.append(ListSize(name, way, bound.name, len(bound.terms), entries, expanded, bound.rules))
         return tuple(found)
+
+    def whole(self) -> str:
+        """See `FilterState`."""
+        from toolkit.platforms._junos_whole import device_statements
+
+        statements = (*device_statements(self.context.node), *normal(self.statements))
+        return "".join((HEAD, *(f"set {join(words)}\n" for words in statements)))
 
     def is_ours(self, words: Words) -> bool:
         """Whether a statement is the toolkit's."""

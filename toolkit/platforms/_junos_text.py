@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Statements in the order of the configuration, each with the place where it was read.
 Statements = dict[Words, str]
 
+HEAD: Final = "#RANCID-CONTENT-TYPE: juniper\n"  # the language does not show at once
 DIRECTIONS: Final = ("input", "output")
 FAMILIES: Final = ("inet", "inet6", "ethernet-switching")
 TERMINATING: Final = ("accept", "discard", "reject")

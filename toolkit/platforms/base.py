@@ -191,6 +191,12 @@ class FilterState(Protocol):
     def sizes(self) -> tuple[ListSize, ...]:
         """The size of each list where it is bound, whoever wrote it."""
 
+    def whole(self) -> str | None:
+        """A complete configuration of the device, for programs that know nothing of the toolkit.
+
+        What the inventory declares, and all filters, whoever wrote them. None where no such program reads the language.
+        """
+
 
 class Platform(Protocol):
     """One network OS.

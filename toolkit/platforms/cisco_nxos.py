@@ -77,6 +77,7 @@ class CiscoNxos(CiscoPlatform):
         port_lists=True,
         ends=False,
         kinds=(("Port-channel", "port-channel"), ("Loopback", "loopback")),
+        port_default="no system default switchport",
         svi_feature="feature interface-vlan",
     )
     saving: ClassVar[str] = "copy running-config startup-config"

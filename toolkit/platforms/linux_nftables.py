@@ -94,6 +94,9 @@ class NftState:
         """See `FilterState`."""
         return write_ruleset(self.ruleset)
 
+    def whole(self) -> None:
+        """Analysers of configurations do not read nftables."""
+
     def sizes(self) -> tuple[ListSize, ...]:
         """See `FilterState`: the rules of each chain; an interface only where one jump leads there from its packets."""
         found = []
