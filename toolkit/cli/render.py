@@ -23,9 +23,7 @@ from toolkit.cli._sizes import sizes_option
 @jobs_option
 @inventory_option
 @json_option
-def render(
-    inventory: Path, output: Path | None, snapshot: Path | None, sizes: bool, jobs: int, as_json: bool
-) -> None:
+def render(inventory: Path, output: Path | None, snapshot: Path | None, sizes: bool, jobs: int, as_json: bool) -> None:
     """Render the ACLs of every device; each one is read back and proved before it is shown.
 
     With -o it then says how many entries each device gets, against what it holds (filter.capacity of the device, or
