@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -194,3 +195,52 @@ def test_what_is_removed_is_an_initiation_that_a_page_asks_for():
     assert list(permits("juniper_junos", terms.format(""))) == [
         ("configure", "delete firewall family inet filter uipath_x term 0010-tcp-22-page-line-9", "commit", "exit")
     ]
+
+
+SCENARIO = """---
+about: a push to five vendors' devices breaks on the way, is taken back, is killed, and goes on
+steps:
+  - at: The router reboots right after it was changed, before anything was saved
+    do:
+      - push:
+          faults:
+            - at: {device: core1, step: sent}
+              do: [reboot: core1]
+    expect:
+      - push: rolled back
+      - journal: {leaf2: rolled_back, leaf1: rolled_back, leaf3: rolled_back, core1: rolled_back, edge1: untouched}
+      - filters: {leaf1: old, leaf2: old, leaf3: old, core1: old, edge1: old}
+  - at: The firewall reboots as its first line is on its way, and the toolkit is killed
+    do:
+      - push:
+          faults:
+            - at: {device: edge1, step: sending}
+              do: [reboot: edge1, kill: toolkit]
+    expect:
+      - push: killed
+      - journal: {leaf2: verified, leaf1: verified, leaf3: verified, core1: verified, edge1: sending}
+      - filters: {leaf1: new, leaf2: new, leaf3: new, core1: new, edge1: old}
+  - at: Going on where the journal ends
+    do:
+      - push: {resume: true}
+    expect:
+      - push: applied
+      - journal: {leaf2: saved, leaf1: saved, leaf3: saved, core1: saved, edge1: saved}
+      - filters: {leaf1: new, leaf2: new, leaf3: new, core1: new, edge1: new}
+      - proof: holds
+      - services: healthy
+      - matrix: expectations.csv
+"""
+
+
+def test_a_push_that_breaks_on_the_way_is_taken_back_and_one_that_was_killed_goes_on(tmp_path):
+    need_namespaces()
+    (tmp_path / "inventory").symlink_to(ROOT / "inventory")
+    shutil.copytree(SITE, tmp_path / "labs" / "multi-vendor")
+    (tmp_path / "labs" / "multi-vendor" / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "toolkit", "lab", "run", "multi-vendor", "--json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["ok"] is True
