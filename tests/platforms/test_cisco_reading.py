@@ -227,6 +227,10 @@ interface Ethernet1/2
   no switchport
   ip address 10.0.2.1/24
 
+interface Ethernet1/3
+  no switchport
+  ip address 10.0.3.1/24
+
 interface mgmt0
   vrf member management
 line console
@@ -386,3 +390,12 @@ def test_lists_of_equal_cost_ways_out_must_agree():
         Space(), "Ethernet1", NEW
     )
     assert Packet(IPv4Address("10.0.3.5"), IPv4Address("10.0.1.5"), TCP) in both.permitted(Space(), "Ethernet1", NEW)
+
+
+@EACH
+def test_an_interface_of_the_inventory_that_the_device_does_not_show_is_refused(name):
+    device = make_context(name)
+    lines = [f"interface {port}\n" for port in device.interfaces]
+    get(name).parse_running({SHOW: f"hostname a\n{''.join(lines)}end\n"}, device)
+    with pytest.raises(ConfigError, match=f"interface {port_of(device, 3)} is not there \\(there are: "):
+        get(name).parse_running({SHOW: f"hostname a\n{''.join(lines[:2])}end\n"}, device)

@@ -54,8 +54,8 @@ class Reader:
 
     def _entry(self, name: str, line: Line) -> Iterator[Rule]:
         words = line.words
-        if words[0] == "remark":
-            return
+        if words[0] == "remark" or words[-1] == "inactive":
+            return  # whatever an inactive entry asks for, it decides nothing
         if words[0] != "extended" or len(words) < 5 or words[1] not in ("permit", "deny"):  # noqa: PLR2004
             raise _unclear(line, "is no extended entry")
         entry = _Entry(self, line)

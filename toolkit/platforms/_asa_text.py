@@ -125,6 +125,7 @@ class _Reader:
             "access-group": self._group,
             "access-list": self._list,
             "clear": self._clear,
+            "fragment": self._fragment,
             "interface": self._interface,
             "ip": self._ip,
             "name": self._name,
@@ -212,7 +213,7 @@ class _Reader:
             self.objects.pop((" ".join(inner.words[:2]), inner.words[2]), None)
         elif word == "same-security-traffic":
             self._same_security(inner, (), on=False)
-        elif word in self.handlers or word not in IGNORED:
+        elif word not in IGNORED:
             raise _unclear(head, "is not understood")
 
     def _object(self, head: Line, body: tuple[Line, ...]) -> None:
@@ -277,6 +278,11 @@ class _Reader:
             self.reverse.add(head.words[4])
         elif head.words[1:2] not in (("local",), ("audit",)):
             raise _unclear(head, "is not understood")
+
+    def _fragment(self, head: Line, _: tuple[Line, ...]) -> None:
+        """How many fragments are kept for reassembly; with one, no fragmented packet passes."""
+        if head.words[1:3] == ("chain", "1"):
+            raise _unclear(head, "is not understood: it drops every packet that comes in fragments")
 
     def _name(self, head: Line, _: tuple[Line, ...]) -> None:
         """`name 10.0.0.1 web description ...`: the device then shows the name wherever the address stands."""

@@ -19,22 +19,23 @@ TEXTS: Final = {
 # Of the whole configuration; a section's lines are skipped with its head.
 HARMLESS: Final = frozenset(
     """
-    aaa access-session agent alias appnav archive arp authentication banner bba-group bfd bfd-template boot
-    boot-end-marker boot-start-marker bridge-domain call-home card cdp cfs class-map cli clock config-register
-    control-plane controller copp crypto cts cvx daemon default device-sensor device-tracking diagnostic dial-peer
-    dialer-list dns domain domain-name dot1x dual-active email enable environment errdisable ethernet event
-    event-handler event-monitor evpn exception fabric fast-reload feature feature-set fex fhrp fips flow ftp
-    gatekeeper global hardware hostname hw-module icam id-manager identity install interworking ipv6 kerberos key
-    kron l2 l2vpn lacp ldap-server license line lldp load-interval location logging login mac mac-address-table
-    macro management manufacturer memory memory-size mgcp mgmt mka mlag mls mmi monitor mpls msrp multilink mvrp
-    nbar netconf netconf-yang network-clock nls ntp nv nxapi object-tracking onep packet parameter-map parser
-    password peer-filter platform pnp policy-map port-channel power priority-flow-control process process-max-time
-    prompt ptp qos queue-monitor radius radius-server redundancy restconf rmon role route-map route-target router
-    sampler schedule scheduler sdm service service-template sflow slot snmp snmp-server spanning-tree ssh stack-mac
-    stackwise-virtual standby subscriber switch switchname switchport system tacacs tacacs-server telemetry telnet
-    template terminal tftp-server time-range track transceiver transport udld upgrade username userpassphrase vdc
-    version virtual-service vlan vlan-group voice voice-card voice-port vpc vpdn vpdn-group vrf vstack vtp vxlan
-    wsma xdr xml zone
+    aaa access-session agent alias application appnav archive arp authentication banner bba-group bfd bfd-template
+    boot boot-end-marker boot-start-marker bridge-domain call call-home call-manager-fallback card cdp cfs class-map
+    cli clock config-register control-plane controller copp credentials crypto cts cvx daemon default device-sensor
+    device-tracking diagnostic dial-peer dialer-list dns domain domain-name dot1x dspfarm dual-active email enable
+    environment ephone ephone-dn ephone-template errdisable ethernet event event-handler event-monitor evpn
+    exception fabric fast-reload feature feature-set fex fhrp fips flow ftp gatekeeper gateway global hardware
+    hostname hw-module icam id-manager identity install interworking ipv6 isdn kerberos key kron l2 l2vpn lacp
+    ldap-server license line lldp load-interval location logging login mac mac-address-table macro management
+    manufacturer memory memory-size mgcp mgmt mka mlag mls mmi monitor mpls msrp multilink mvrp nbar netconf
+    netconf-yang network-clock nls ntp num-exp nv nxapi object-tracking onep packet parameter-map parser password
+    peer-filter platform pnp policy-map port-channel power priority-flow-control process process-max-time prompt ptp
+    qos queue-monitor radius radius-server redundancy restconf rmon role route-map route-target router sampler sccp
+    schedule scheduler sdm service service-template sflow sip-ua slot snmp snmp-server spanning-tree ssh stack-mac
+    stackwise-virtual standby subscriber switch switchname switchport system tacacs tacacs-server telemetry
+    telephony-service telnet template terminal tftp-server time-range track transceiver translation-rule transport
+    trunk udld upgrade username userpassphrase vdc version virtual-service vlan vlan-group voice voice-card
+    voice-port vpc vpdn vpdn-group vrf vstack vtp vxlan wsma xdr xml zone
     """.split()  # noqa: SIM905 - a list of its own lines would be pages long
 ) | frozenset(
     (
@@ -91,6 +92,7 @@ HARMLESS: Final = frozenset(
         "ip reflexive-list",
         "ip rip",
         "ip route",
+        "ip rtcp",
         "ip routing",
         "ip scp",
         "ip sla",
@@ -123,13 +125,13 @@ HARMLESS_THERE: Final = frozenset(
     arp auto autostate bandwidth beacon bfd bgp-policy bpdu carrier-delay cdp channel channel-group channel-protocol
     clock dampening dcbx default-gateway delay description dhcp dot1q duplex encapsulation error-correction evpn
     fabric fair-queue fec flow flowcontrol frame-relay glbp global h323-gateway hold-queue host-reachability hsrp
-    igmp ipv6 isis keepalive l2 l2-protocol l2protocol lacp link link-debounce lldp load-balancing load-interval
-    logging loopback mac-address macro macsec mdix media-type medium member mfib mka mlag mld mls mop mpls msrp mtu
-    multicast mvrp negotiate negotiation network-clock nmsp no-negotiate ntp ospf ospfv3 peer phone phy pim power
-    ppp pppoe priority-flow-control priority-queue private-vlan ptp qos queueing random-detect rip rmon sflow shape
-    shutdown snmp source-interface spanning-tree speed srr-queue standby storm-control switchport synchronous tcp
-    track tracking traffic-loopback transceiver trust tunnel tx-queue uc-tx-queue udld unidirectional vpc vrf vrrp
-    vtp vxlan wrr-queue
+    igmp ipv6 isdn isis keepalive l2 l2-protocol l2protocol lacp link link-debounce lldp load-balancing
+    load-interval logging loopback mac-address macro macsec mdix media-type medium member mfib mka mlag mld mls mop
+    mpls msrp mtu multicast mvrp negotiate negotiation network-clock nmsp no-negotiate ntp ospf ospfv3 peer phone
+    phy pim power ppp pppoe priority-flow-control priority-queue private-vlan ptp qos queueing random-detect rip
+    rmon serial sflow shape shutdown snmp source-interface spanning-tree speed srr-queue standby storm-control
+    switchport synchronous tcp track tracking traffic-loopback transceiver trust tunnel tx-queue uc-tx-queue udld
+    unidirectional vpc vrf vrrp vtp vxlan wrr-queue
     """.split()  # noqa: SIM905 - a list of its own lines would be pages long
 ) | frozenset(
     (
@@ -172,6 +174,7 @@ HARMLESS_THERE: Final = frozenset(
         "ip redirects",
         "ip rip",
         "ip route-cache",
+        "ip rsvp",
         "ip router",
         "ip split-horizon",
         "ip summary-address",
@@ -209,6 +212,8 @@ FILTERS_THERE: Final = {
     "traffic-policy": "traffic policies filter, and are not read",
     "switchport port-security": "port security filters by MAC address, and is not read",
     "switchport block": "blocking of unknown addresses is not modelled",
+    "switchport mode private-vlan": "private VLANs keep ports apart, which is not modelled",
+    "switchport private-vlan": "private VLANs keep ports apart, which is not modelled",
     "switchport protected": "protected ports do not talk to each other, which is not modelled",
     "ip device": "IP device tracking may bind lists of its own",
     "device-tracking": "device tracking may drop what claims another's address",

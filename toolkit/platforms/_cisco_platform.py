@@ -180,10 +180,16 @@ class CiscoPlatform:
 
     def parse_config(self, text: str, file: str, context: DeviceContext, before: FilterState) -> CiscoState:
         """The state after the lines of a text on a device in the state `before`."""
+        return self._read(text, file, context, before)[0]
+
+    def _read(
+        self, text: str, file: str, context: DeviceContext, before: FilterState
+    ) -> tuple[CiscoState, frozenset[str]]:
+        """The state, and the interfaces that the text names."""
         reader = Reader(self.dialect, file, self._config(before), spelling(context), context.prefix)
         state = CiscoState(context, self.dialect, reader.run(text))
         self._check_ports(state, file, reader.ports.lines)
-        return state
+        return state, frozenset(reader.ports.ports)
 
     def parse_running(self, outputs: Mapping[str, str], context: DeviceContext) -> CiscoState:
         """The state that `show running-config` reports."""
@@ -191,7 +197,12 @@ class CiscoPlatform:
         text, file = outputs[command], f"{context.device}: {command}"
         if not text.strip() or (self.last_line and self.last_line not in map(str.rstrip, text.splitlines())):
             raise ConfigError(f"it is not complete: no line {self.last_line!r} ends it", place=Place(file))
-        return self.parse_config(text, file, context, self.empty(context))
+        state, there = self._read(text, file, context, self.empty(context))
+        missing = [name for key, name in spelling(context).items() if key not in there]
+        if missing and there:
+            known = ", ".join(sorted(there))
+            raise ConfigError(f"interface {missing[0]} is not there (there are: {known})", place=Place(file))
+        return state
 
     def render(self, policy: DevicePolicy, running: FilterState) -> CandidateConfig:
         """Our lists and where they are bound; refused where that would not do what the policy asks."""
