@@ -86,14 +86,19 @@ class Ordering:
         self.prefer = prefer
         self._sets: dict[tuple[bool, str, str], PacketSet] = {}
         self._targets: dict[str, PacketSet] = {}
+        self._changes: dict[tuple[Steps, bool], PacketSet] = {}
+        self._crossings: dict[tuple[Steps, Steps], PacketSet] = {}
 
     def first_opening(self, waves: Waves) -> tuple[int, Opening] | None:
         """The first wave (from 1) in which something opens that should not, with an example; None where none does."""
         changing = {device for wave in waves for device in wave}
         done: set[str] = set()
         for number, wave in enumerate(waves, 1):
+            opening, closing = done | set(wave), changing - done
             for steps, source, destination in self._paths(changing):
                 on_way = {device for device, _ in steps}
+                if not self._may_open(steps, destination, on_way & opening, on_way & closing):
+                    continue
                 part = [device for device in wave if device in on_way]
                 for some in _subsets(part):
                     found = self._opening(steps, source, destination, {*done, *some} & on_way, on_way & changing)
@@ -186,12 +191,38 @@ class Ordering:
         """Whether a packet to a host is newly permitted by one device of a way and newly denied by another of it."""
         if opener == closer:
             return False
+        if not self._crossing(*(tuple(step for step in steps if step[0] == one) for one in (opener, closer))):
+            return False
         common = self._routed(destination)
         for device, interface in steps:
             old, new = self._set(device, interface, new=False), self._set(device, interface, new=True)
             common &= new if device == opener else old if device == closer else old | new
         newly = common - self._both(steps, opener, new=False)
         return bool(newly - self._both(steps, closer, new=True))
+
+    def _may_open(self, steps: Steps, destination: str, opening: set[str], closing: set[str]) -> bool:
+        """Whether a packet can pass while some devices are changed: one must open it, and one that waits close it.
+
+        Most changes open or close and do not do both, so that most ways need no look at their mixtures at all.
+        """
+        return any(self._meet(steps, destination, one, other) for one in opening for other in closing)
+
+    def _crossing(self, opener: Steps, closer: Steps) -> PacketSet:
+        """What the first device newly permits on its turns of a way, and the second newly denies on its own."""
+        found = self._crossings.get((opener, closer))
+        if found is None:
+            opened, closed = self._changed(opener, opens=True), self._changed(closer, opens=False)
+            found = self._crossings[opener, closer] = opened & closed if opened and closed else self.space.empty
+        return found
+
+    def _changed(self, turns: Steps, *, opens: bool) -> PacketSet:
+        """What a device newly permits, or newly denies, on its turns of a way."""
+        found = self._changes.get((turns, opens))
+        if found is None:
+            device = turns[0][0]
+            old, new = self._both(turns, device, new=False), self._both(turns, device, new=True)
+            found = self._changes[turns, opens] = new - old if opens else old - new
+        return found
 
     def _both(self, steps: Steps, device: str, *, new: bool) -> PacketSet:
         """What a device lets through on all its turns on a way."""
