@@ -2,9 +2,9 @@
 
 ::
 
-    five nodes -- rack router (IOS or NX-OS; somebody's list inwards from the core) --\
-    (one such column for each rack)                                                         core -- edge -- ...
-             lb1, smtp1, sql1, dns1, jump1, install1 -- svc --------------------------------/
+    five nodes -- switch -- rack router (IOS or NX-OS; somebody's list inwards from the core) --\
+    (one such column for each rack)                                                             core -- edge -- ...
+             lb1, smtp1, sql1, dns1, jump1, install1 -- svc ------------------------------------/
 
 Each list is another one: hosts, prefixes and ports of that team's servers, a few entries that meet ours, a few denies
 that do not, and `deny ip any any` at its end. The toolkit extends it.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NODES = 5  # of a rack
+UPLINK = 2
 PORTS = {"cisco_ios": "GigabitEthernet0/{}", "cisco_nxos": "Ethernet1/{}"}
 SERVICES = (22, 25, 53, 80, 88, 123, 135, 139, 161, 389, 443, 445, 514, 636, 1433, 1521, 3268, 3306, 3389, 5432, 8080)
 
@@ -45,21 +46,16 @@ def write_brownfield(folder: Path, racks: int, lines: int, *, platforms: tuple[s
 
 
 def _rack(build: Build, number: int, nodes: list[str], router: str, platform: str) -> None:
-    """A router with a subnet for each node, and the core behind it."""
-    port = PORTS[platform].format
-    uplink = port(len(nodes) + 1)
-    interfaces = {uplink: address(f"10.102.{number}.2/30")}
-    for at, node in enumerate(nodes):
-        gateway = f"10.100.{number}.{8 * at + 1}"
-        interfaces[port(at + 1)] = address(f"{gateway}/29")
-        build.hosts[node] = {
-            "groups": ["hosts"],
-            "data": {
-                "interfaces": {"eth1": address(f"10.100.{number}.{8 * at + 2}/29")},
-                "routes": [route("0.0.0.0/0", gateway)],
-            },
-        }
-        build.links.append([f"{node}:eth1", f"{router}:{port(at + 1)}"])
+    """Nodes behind a switch that filters nothing, a router with somebody's list, and the core behind it."""
+    inside, uplink = (PORTS[platform].format(number) for number in (1, UPLINK))
+    top, network = f"top{number}", f"10.100.{number}"
+    for at, node in enumerate(nodes, 1):
+        build.host(node, network, [7 + at])
+        build.links.append([f"{node}:eth1", f"{top}:eth{at}"])
+    build.switch(top, {f"eth{at}": "nodes" for at in range(1, len(nodes) + 2)})
+    build.hosts[top]["data"]["filter"] = {"mode": "none"}
+    build.links.append([f"{top}:eth{len(nodes) + 1}", f"{router}:{inside}"])
+    interfaces = {inside: address(f"{network}.1/24"), uplink: address(f"10.102.{number}.2/30")}
     data = {
         "kind": "router",
         "interfaces": interfaces,
@@ -67,12 +63,11 @@ def _rack(build: Build, number: int, nodes: list[str], router: str, platform: st
         "filter": {"mode": "extend", "running": f"configs/{router}.cfg"},
     }
     build.hosts[router] = {
-        "hostname": f"172.31.{240 + number // 250}.{number % 250 + 1}",
+        "hostname": f"172.31.{250 + number // 250}.{number % 250 + 1}",
         "platform": platform,
         "username": "netops",
         "data": data,
     }
-    build.managed = number
     build.core[f"eth{number}"] = address(f"10.102.{number}.1/30")
     build.core_routes.append(route(f"10.100.{number}.0/24", f"10.102.{number}.2"))
     build.links.append([f"{router}:{uplink}", f"core:eth{number}"])
@@ -86,7 +81,7 @@ def _config(number: int, lines: int, platform: str) -> Iterator[str]:
     for at, entry in enumerate(entries):
         text = entry if platform == "cisco_ios" else _prefixes(entry)
         yield f" {(at + 1) * 10} {text}" if numbered else f" {text}"
-    yield f"interface {PORTS[platform].format(NODES + 1)}"
+    yield f"interface {PORTS[platform].format(UPLINK)}"
     yield " ip access-group CORP-IN in"
     if platform == "cisco_ios":
         yield "end"

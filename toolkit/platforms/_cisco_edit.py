@@ -247,6 +247,8 @@ def _aligned(goal: list[Line], now: list[Line]) -> list[int]:
     They differ only where others have changed theirs since: then it is the slot before the next line that is there.
     """
     was, will = ([(isinstance(line, Remark), line.text) for line in lines] for lines in (goal, now))
+    if was == will:
+        return list(range(len(goal) + 1))
     blocks = SequenceMatcher(None, was, will, autojunk=False).get_matching_blocks()
     same = {one + n: other + n for one, other, size in blocks for n in range(size)}
     return [next((same[n] for n in range(slot, len(goal)) if n in same), len(now)) for slot in range(len(goal) + 1)]
