@@ -49,9 +49,10 @@ def forgetful(pieces):
 def late(turns):
     """An entry that ends is still there for one turn."""
 
-    def changed(intervals):
-        for turn in turns(intervals):
-            yield turn._replace(active=sorted({*turn.active, *turn.changed}))
+    def changed(intervals, labels):
+        for turn in turns(intervals, labels):
+            active = sorted({*turn.active, *turn.changed})
+            yield turn._replace(active=active, labels=[labels[one] for one in active])
 
     return changed
 

@@ -183,12 +183,15 @@ class Audit:
     def _explain(self, index: int, deciding: _Meeting, *, reached: bool) -> Dead:
         """Which entries decide the packets of a dead one instead; `deciding` are those that decide any at all."""
         rivals = []
+        mine = list(self.parts[index])
         for other in self._meeting.of(index) if reached else deciding.of(index):
             if other == index or (other > index and not reached):
                 continue
             common = list(_common(self.parts[index], self.parts[other]))
             if common:
                 rivals.append((other, common))
+            if common == mine:
+                break  # it matches all that this one does, and nothing behind it is asked
         deciders = sorted(self._owners(rivals, Action.DENY)[0])
         by = tuple(one for one in deciders if one > index) if reached else tuple(deciders)
         overruled = not reached and any(self.actions[one] is not self.actions[index] for one in by)
@@ -267,7 +270,12 @@ def _apart(space: Space, match: Match) -> tuple[Box | Block, ...]:
 def _common(some: Sequence[Box | Block], others: Sequence[Box | Block]) -> Iterator[Box | Block]:
     """What parts of two entries have in common."""
     for one in some:
+        (low, high), (first, last) = one.protocol, one.dport
         for other in others:
+            if (
+                other.protocol[0] > high or other.protocol[1] < low or other.dport[0] > last or other.dport[1] < first
+            ):  # most often; the addresses meet already
+                continue
             if isinstance(one, Box) and isinstance(other, Box):
                 both: Box | Block | None = one.intersect(other)
             else:

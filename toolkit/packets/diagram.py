@@ -164,9 +164,9 @@ class Diagram:
         known = self._built_as_given[level + 1]
         lasts: list[int] = []
         children = [NONE]  # of what lies before the first turn
-        for turn in turns(self.intervals(level, item >> 1) for item in items):
+        for turn in turns([self.intervals(level, item >> 1) for item in items], rest):
             lasts.append(turn.value - 1)
-            piece = tuple([rest[one] for one in turn.active])
+            piece = tuple(turn.labels)
             node = known.get(piece) if piece else NONE
             if node is None and len(turn.active) < self.patched * len(turn.changed):
                 node = self.build(level + 1, piece)

@@ -130,7 +130,7 @@ class _Plane:
 
     def seen(self) -> Seen:
         """The answer for the whole list."""
-        for turn in turns(self.destinations):
+        for turn in turns(self.destinations, self.rest):
             state = tuple(turn.active)
             if state in self.lists:
                 continue  # sets of addresses come and go in turn

@@ -6,7 +6,7 @@ before that an entry covers which came or went; everything else stays as it was.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from toolkit.addresses import joined
@@ -22,33 +22,34 @@ FEW: Final = 8  # stretches that are looked at one by one; where there are more,
 class Turn(NamedTuple):
     """A value from which on other entries are met: all that are met, in order, and those that came or went.
 
-    `active` is one list that changes with every turn.
+    `labels` are those of the active entries. `active` and `labels` are lists that change with every turn.
     """
 
     value: int
     active: list[int]
+    labels: list[int]
     changed: list[int]
 
 
-def turns(intervals: Iterable[Iterable[Interval]]) -> Iterator[Turn]:
-    """The turns of entries that cover these intervals, each entry named by its position."""
+def turns(intervals: Iterable[Iterable[Interval]], labels: Sequence[int]) -> Iterator[Turn]:
+    """The turns of entries that cover these intervals, each entry named by its position, with a label for each."""
     toggled: dict[int, list[int]] = {}
-    here: list[bool] = []
     for position, mine in enumerate(intervals):
-        here.append(False)
         for low, high in mine:
             toggled.setdefault(low, []).append(position)
             toggled.setdefault(high + 1, []).append(position)
     active: list[int] = []
+    here: list[int] = []
     for value in sorted(toggled):
         changed = toggled[value]
         for one in changed:
-            here[one] = not here[one]
-            if here[one]:
-                insort(active, one)
+            at = bisect_left(active, one)
+            if at < len(active) and active[at] == one:
+                del active[at], here[at]
             else:
-                del active[bisect_left(active, one)]
-        yield Turn(value, active, changed)
+                active.insert(at, one)
+                here.insert(at, labels[one])
+        yield Turn(value, active, here, changed)
 
 
 def stretches(changed: Iterable[int], intervals: Sequence[Sequence[Interval]]) -> list[Interval]:
