@@ -69,8 +69,9 @@ class Target:
     def read(self, devices):
         return {name: self.states[name] for name in devices}
 
-    def run(self, declared, task, queries):
-        return {name: tuple(declared[name].values()) for name in declared}
+    def run(self, declared, task, queries=None):
+        assert queries is not None or not declared  # only routes are asked for
+        return {name: tuple(declared[name][query] for query in queries[name]) for name in declared}
 
 def plan(work, states):
     with tempfile.TemporaryDirectory() as folder:
