@@ -95,9 +95,11 @@ def test_render_writes_what_verify_proves(tmp_path):
 
 def test_verify_names_a_missing_file_and_a_bad_line(tmp_path):
     assert toolkit("render", "-o", str(tmp_path)).returncode == 0
-    (tmp_path / "fw2.cfg").write_text("table inet uipath {\n\tchain x {\n\t\tfrobnicate\n\t}\n}\n")
+    (tmp_path / "fw2.cfg").write_text(
+        "table inet uipath {\n\tchain x {\n\t\ttype filter hook forward priority 0;\n\t\tfrobnicate\n\t}\n}\n"
+    )
     done = toolkit("verify", "--configs", str(tmp_path))
-    assert (done.returncode, "fw2.cfg:3: statement 'frobnicate' is not understood" in done.stderr) == (2, True)
+    assert (done.returncode, "fw2.cfg:4: statement 'frobnicate' is not understood" in done.stderr) == (2, True)
     (tmp_path / "fw2.cfg").unlink()
     done = toolkit("verify", "--configs", str(tmp_path))
     assert (done.returncode, "the configuration of fw2 is missing" in done.stderr) == (2, True)

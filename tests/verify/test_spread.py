@@ -74,8 +74,10 @@ def test_a_broken_configuration_has_the_same_witnesses(site, configs, pool):
 
 
 def test_errors_come_through(site, configs, pool):
-    (configs / "core.cfg").write_text("table inet uipath {\n\tchain x {\n\t\tfrobnicate\n\t}\n}\n")
-    with pytest.raises(ConfigError, match=r"core.cfg:3: statement 'frobnicate' is not understood"):
+    (configs / "core.cfg").write_text(
+        "table inet uipath {\n\tchain x {\n\t\ttype filter hook forward priority 0;\n\t\tfrobnicate\n\t}\n}\n"
+    )
+    with pytest.raises(ConfigError, match=r"core.cfg:4: statement 'frobnicate' is not understood"):
         verify_spread(Work(site), configs, pool, 2)
     (configs / "core.cfg").unlink()
     with pytest.raises(InputError, match="the configuration of core is missing"):
