@@ -170,9 +170,16 @@ def _unit(name: str, inner: Words, place: Place) -> bool:
     return True
 
 
+def _protocols(words: Words, place: Place) -> bool:
+    """802.1X opens ports, and binds filters of its own, session by session."""
+    del place
+    return words[1] == "dot1x" and "interface" in words[:-1]
+
+
 KEPT: Final = {
     "firewall": _firewall,
     "groups": _group,
     "interfaces": _interface,
     "policy-options": _policy,
+    "protocols": _protocols,
 }

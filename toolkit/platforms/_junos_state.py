@@ -183,7 +183,7 @@ def normal(statements: Iterable[Words]) -> list[Words]:
     order = {
         term: number for number, term in enumerate(dict.fromkeys(term_key(w) for w in words_of if w[0] == "firewall"))
     }
-    kinds = {"policy-options": 0, "firewall": 1, "interfaces": 2}
+    kinds = {"policy-options": 0, "firewall": 1, "interfaces": 2, "protocols": 3}
     return sorted(
         words_of,
         # Filters by their name: one that is deleted and set again stands last, and means what it meant.
@@ -216,9 +216,7 @@ def read(context: DeviceContext, statements: Statements, inactive: tuple[Words, 
         ConfigError: a filter is not fully understood, or stands where its meaning is not known.
     """
     names = {unit_of(name): name for name in context.interfaces}
-    for words, at in statements.items():
-        if words[0] == "interfaces" and not CONTROL_PLANE.fullmatch(words[1]) and not binds(words):
-            _check_odd(names, words, _place(at))
+    _check_others(names, statements)
     by_filter, lists = filters(statements), prefix_lists(statements)
     bound: dict[tuple[str, str], Bound] = {}
     for unit, family, direction, target, words in bindings(statements):
@@ -242,13 +240,27 @@ def read(context: DeviceContext, statements: Statements, inactive: tuple[Words, 
     return JunosState(context, statements, inactive, bound)
 
 
+def _check_others(names: Mapping[str, str], statements: Statements) -> None:
+    """Statements beside filters that may keep packets out."""
+    for words, at in statements.items():
+        if words[0] == "interfaces" and not CONTROL_PLANE.fullmatch(words[1]) and not binds(words):
+            _check_odd(names, words, _place(at))
+        elif words[0] == "protocols":
+            asked = words[words.index("interface") + 1]
+            if asked == "all" or unit_of(asked) in names:
+                message = f"802.1X on {asked} opens it, and binds filters, session by session, which is not modelled"
+                raise ConfigError(message, place=_place(at))
+
+
 def _check_odd(names: Mapping[str, str], words: Words, place: Place) -> None:
     """A statement that is not understood counts on an interface of the inventory, and before one."""
     port = words[1]
     unit = f"{port}.{words[3]}" if words[2] == "unit" and len(words) > 3 else ""  # noqa: PLR2004 - and its number
-    if unit in names or (not unit and any(name.rpartition(".")[0] == port for name in names)):
+    # Older EX switches check the reverse path on every interface once one asks for it.
+    everywhere = "rpf-check" in words
+    if everywhere or unit in names or (not unit and any(name.rpartition(".")[0] == port for name in names)):
         is_binding(words, place)
-    if {"filter", "policer", "rpf-check"} & set(words):
+    if {"filter", "policer"} & set(words):
         _check_elsewhere(names, unit or port, "ethernet-switching" if "inet" not in words else "inet", place)
 
 
