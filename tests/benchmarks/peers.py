@@ -26,6 +26,7 @@ from toolkit.packets import Box, Space, dead_entries
 TICKS = 0.1  # seconds: below it the clock is the better measure
 BUDGET = 20  # seconds of processor time for each question
 QUERIES, FEW_QUERIES = 1000, 20
+REPEATED = 5
 WIDTHS = (8, 32, 32, 16)  # protocol, dst, src, dport
 
 
@@ -41,6 +42,11 @@ def timed(work):
     return found, spent if spent > TICKS else passed
 
 
+def best(work):
+    """As `timed`, the shortest of a few times: what is short is measured by the clock, which others disturb."""
+    return min((timed(work) for _ in range(REPEATED)), key=lambda one: one[1])
+
+
 class Ours:
     """`toolkit.packets`."""
 
@@ -53,7 +59,7 @@ class Ours:
 
     def points(self, points):
         packets = [Packet(IPv4Address(src), IPv4Address(dst), proto, 40_000, port) for proto, dst, src, port in points]
-        return timed(lambda: [packet in self.packets for packet in packets])
+        return best(lambda: [packet in self.packets for packet in packets])
 
     def dead(self, entries):
         found = dead_entries(Space(), entries)
@@ -109,7 +115,7 @@ class Diagrams:
         for point in points:
             values = [v >> p & 1 == 1 for w, v in zip(WIDTHS, point, strict=True) for p in reversed(range(w))]
             rows.append(list(enumerate(values)))
-        return timed(lambda: [self.holds(row) for row in rows])
+        return best(lambda: [self.holds(row) for row in rows])
 
     def dead(self, entries):
         """By definition: what is left of each entry after the earlier ones, against what the later ones say."""
