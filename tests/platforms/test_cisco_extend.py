@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from tests.platforms.cisco import NAMES, NEW, make_context, make_policy, permit, port_of, read, tcp
 from tests.platforms.test_cisco_meaning import lines
 from toolkit.errors import PolicyError
-from toolkit.net import UDP, PortRange, Service
+from toolkit.lab.twins import Login, judge, make_twin
+from toolkit.net import UDP, Action, Packet, PortRange, Service
 from toolkit.packets import Space
 from toolkit.platforms import get
 from toolkit.policy import Standing
@@ -415,3 +417,20 @@ def test_a_mark_that_would_name_an_entry_of_theirs_is_refused(monkeypatch):
     many = permit(tcp(443), MANY, FEW, comment="c", requirements=("r",))
     with pytest.raises(PolicyError, match="by chance an entry of list CORP has the mark"):
         extended("arista_eos", (many,))
+
+
+@WITH_GROUPS
+def test_a_twin_reads_entries_of_our_groups_in_their_list_as_we_do(name):
+    """A second reading of the same text, with code of its own, packet by packet."""
+    many = permit(tcp(443), MANY, FEW, comment="tcp-443", requirements=("tcp-443",))
+    device, _, _, _, after = extended(name, (many,))
+    twin = make_twin("dev1", name, after.text(), Login())
+    verdicts = set()
+    for source in ("10.0.1.1", "10.0.1.2", "10.0.1.5", "10.0.1.66", "10.0.1.79"):
+        for destination in ("10.0.2.9", "10.0.2.10", "10.0.2.12", "10.0.2.13"):
+            for port in (53, 80, 443):
+                packet = Packet(IPv4Address(source), IPv4Address(destination), 6, 40000, port)
+                ours = after.decide(port_of(device), packet, NEW).action is Action.PERMIT
+                assert judge(twin, port_of(device), packet).permit == ours, packet
+                verdicts.add((port, ours))
+    assert {(443, True), (443, False)} <= verdicts
