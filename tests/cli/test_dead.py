@@ -246,11 +246,20 @@ def test_an_unknown_platform_lists_those_that_exist(tmp_path):
     assert "cisco_asa" in done.stderr
 
 
-def test_a_line_that_is_not_understood_ends_it(tmp_path):
-    (tmp_path / "one.cfg").write_text(IOS.replace("echo", "quantum"), encoding="utf-8")
-    done = toolkit("dead", str(tmp_path), "--platform", "cisco_ios")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "one.cfg:6" in done.stderr
+@pytest.mark.parametrize(
+    ("platform", "word", "bound"),
+    [("cisco_ios", "echo", ""), ("arista_eos", "echo", ""), ("juniper_junos", "protocol udp", "set interfaces ge-0/0/1 unit 0 family inet filter input CORP-IN\n"), ("cisco_asa", "icmp any any echo", "")],
+)  # fmt: skip
+def test_a_list_that_packets_meet_and_nobody_understands_is_bad_input(tmp_path, platform, word, bound):
+    """It is named with its line, it is not judged, and the others are."""
+    text = TEXTS[platform].replace(word, "quantum") + bound
+    (tmp_path / "one.cfg").write_text(text, encoding="utf-8")
+    done = toolkit("dead", str(tmp_path), "--platform", platform)
+    assert done.stdout == ""
+    assert "CORP-IN" in done.stderr
+    assert "one.cfg:" in done.stderr
+    assert "not judged" in done.stderr
+    assert done.returncode == (0 if platform == "cisco_asa" else 2)  # the ASA's list is bound nowhere
 
 
 def test_a_list_beyond_the_budget_is_refused_and_not_guessed(tmp_path):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from toolkit.verify.names import Names
 
 FOUND = 3
+UNREAD = 2  # bad input: a list that packets meet is not understood
 SHOWN = 5
 
 
@@ -30,6 +31,8 @@ SHOWN = 5
 @json_option
 def dead(inventory: Path, where: str, platform: str | None, every: bool, budget: int | None, as_json: bool) -> int:
     """Find entries of access lists that may go because no verdict changes without them; exit 3 where there are any.
+
+    A list that is not understood is named and not judged; exit 2 where it is bound.
 
     Exact over all packets: an entry that several others cover only together is found, with all of them. A shadowed
     entry is overruled by earlier ones, and a packet shows it; a redundant one says what others say.
@@ -61,6 +64,8 @@ def dead(inventory: Path, where: str, platform: str | None, every: bool, budget:
         for device, reports in found.items():
             for one in reports:
                 _print(device, one, names)
+    if any(one.unread and one.bound for reports in found.values() for one in reports):
+        return UNREAD
     return FOUND if total else 0
 
 

@@ -114,7 +114,7 @@ class AsaState:
         return tuple(line for number, line in enumerate(lines) if (number in marked) is ours)
 
     def lists(self) -> tuple[EntryList, ...]:
-        """See `FilterState`; a list that is bound nowhere may hold lines that are not understood."""
+        """See `FilterState`."""
         reader = Reader(self.config.objects, self.config.names)
         bound: dict[str, list[str]] = {name: [] for name in self.config.lists}
         for (name, direction), (target, _) in self.config.bound.items():
@@ -126,8 +126,6 @@ class AsaState:
             try:
                 entries = listed(reader.rules(name, lines))
             except ConfigError as error:
-                if where:
-                    raise
                 unread = str(error)
             found.append(EntryList(name, where, entries, Action.DENY, unread=unread))
         return tuple(found)

@@ -89,11 +89,7 @@ class CiscoState:
         return replace(self, config=without_marked(others(self.config, prefix), prefix))
 
     def lists(self) -> tuple[EntryList, ...]:
-        """See `FilterState`.
-
-        Raises:
-            ConfigError: a list that is bound holds a line that is not understood.
-        """
+        """See `FilterState`."""
         bound: dict[str, list[str]] = {name: [] for name in self.config.acls}
         for (interface, direction), one in self.config.bindings.items():
             bound.setdefault(one.acl, []).append(f"{interface} {direction.value}")
@@ -102,8 +98,6 @@ class CiscoState:
     def _listed(self, acl: AccessList, bound: tuple[str, ...]) -> EntryList:
         fault = acl.fault or self.config.fault_of_groups(acl)
         if fault is not None:
-            if bound:
-                raise fault
             return EntryList(acl.name, bound, (), Action.DENY, unread=str(fault))
         view = View(self.config, self.dialect, self.context, "")
         entries = tuple(

@@ -121,8 +121,6 @@ class JunosState:
             try:
                 terms = read_filter(statements, lists)
             except ConfigError as error:
-                if any(one.split()[0] in map(unit_of, self.context.interfaces) for one in bound):
-                    raise
                 unread = str(error)
             entries = listed(Bound(family, name, terms).rules)
             found.append(EntryList(name, bound, entries, Action.DENY, unread=unread))

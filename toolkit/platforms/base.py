@@ -149,7 +149,7 @@ class EntryList:
 
     `bound` says where it is bound, for people; empty where nothing meets it. `view` says which packets these are,
     where entries look at more than a packet: a list then has an `EntryList` for each view, with the same entries in the
-    same order. `unread` says why a list that is bound nowhere was not understood; it has no entries then.
+    same order. `unread` says why a list was not understood; it has no entries then.
     """
 
     name: str
