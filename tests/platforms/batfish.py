@@ -53,12 +53,12 @@ class Asker:
         rows = self.session.q.testFilters(nodes=device, headers=headers).answer(snapshot=name).frame()
         return set(rows["Filter_Name"])
 
-    def differences(self, name: str, reference: str, device: str, acl: str) -> list[str]:
+    def differences(self, name: str, reference: str, device: str, acl: str, **constraints: str) -> list[str]:
         """Packets that one of two snapshots permits and the other denies; first fragments, as the reference knows."""
         found = []
         for action in ("permit", "deny"):
             question = self.session.q.searchFilters(
-                nodes=device, filters=acl, action=action, headers=self.headers(fragmentOffsets="0")
+                nodes=device, filters=acl, action=action, headers=self.headers(fragmentOffsets="0", **constraints)
             )
             rows = question.answer(snapshot=name, reference_snapshot=reference).frame()
             found += [f"{row.Flow}: {row.Snapshot_Action}, not {row.Reference_Action}" for row in rows.itertuples()]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms import asa_cases, cisco, junos_cases
+from tests.platforms import asa_cases, cisco, junos_cases, test_asa_extend, test_junos_extend
 from tests.platforms.batfish import Asker, as_routed, reference
 from tests.platforms.test_cisco_render import GOLDENS, hand_made
 from toolkit.net import Action
@@ -133,6 +133,18 @@ def test_an_asa_means_what_the_policy_asks_and_what_its_levels_leave(batfish, ca
     wider = candidate.text.replace("eq 587", "range 587 588")
     assert wider != candidate.text
     assert compared(batfish, f"asa-{case}-wrong", wider, candidate, policy, rest) != []
+
+
+@pytest.mark.parametrize("name", ["cisco_asa", "juniper_junos"])
+def test_an_extended_list_permits_what_was_missing_and_nothing_else(batfish, name):
+    module = {"cisco_asa": test_asa_extend, "juniper_junos": test_junos_extend}[name]
+    _, before, after = module.extended([module.SSH, module.WEB])
+    batfish.load(f"{name}-before", {"dev1.cfg": before.whole()})
+    batfish.load(f"{name}-after", {"dev1.cfg": after.whole()})
+    found = batfish.differences(f"{name}-after", f"{name}-before", "dev1", "CORP")
+    assert found
+    assert all(one.endswith(": PERMIT, not DENY") for one in found)
+    assert batfish.differences(f"{name}-after", f"{name}-before", "dev1", "CORP", dstPorts="!22") == []
 
 
 # ---- a whole site ----------------------------------------------------------------------------------
