@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path as FilePath
 
@@ -12,6 +13,7 @@ from toolkit.net import UDP, Action, Packet
 from toolkit.packets import Space
 from toolkit.paths import Hop, Path, PathFinder
 from toolkit.policy import build_policies
+from toolkit.policy.build import protected_scope
 from toolkit.policy.findings import asymmetric, split_state
 from toolkit.site import load_site
 
@@ -95,3 +97,31 @@ def test_firewalls_on_different_paths_are_pointed_at(reference):
     finding = asymmetric("a", "b", split_state([one, other], [back], reference.topology))
     assert (finding.code, finding.severity) == ("asymmetric_stateful_path", "warning")
     assert "fw1, fw2" in finding.message
+
+
+def test_a_spec_that_answers_the_baseline_protects_what_its_other_requirements_list(reference):
+    """Only answers to the baseline protect nothing, whatever file they stand in."""
+    both = dict(reference.specs)
+    vendor, baseline = both["uipath-automation-suite"], both["site-baseline"]
+    joined = vendor.model_copy(update={"baseline": baseline.baseline})
+    site = replace(reference, specs={**both, "uipath-automation-suite": joined})
+    assert protected_scope(build(site)) == protected_scope(build(reference))
+
+
+def test_a_site_that_protects_nothing_says_so(reference):
+    (dns,) = [one for _, one in reference.requirements() if one.id == "dns-udp"]
+    only = reference.specs["site-baseline"].model_copy(
+        update={"requirements": (dns.model_copy(update={"sources": ("client",)}),)}
+    )
+    file = reference.file.model_copy(
+        update={
+            "bindings": {name: reference.file.bindings[name] for name in ("client", "dns_server")},
+            "load_balancers": {},
+        }
+    )
+    site = replace(reference, file=file, specs={"site-baseline": only})
+    graph = build(site)
+    _, findings = build_policies(graph, PathFinder(site.topology))
+    assert [one.severity.value for one in findings if one.code == "nothing_protected"] == ["warning"]
+    _, usual = build_policies(build(reference), PathFinder(reference.topology))
+    assert "nothing_protected" not in {one.code for one in usual}

@@ -68,7 +68,7 @@ def protected_scope(graph: FlowGraph) -> tuple[Ace, ...]:
     """The protected set as deny entries: the cluster and its balancers, and the services that they use.
 
     A service host is protected only on the ports that a vendor's requirement lists, in both directions of
-    the exchange; everything else on it is other people's traffic. Site baselines protect nothing.
+    the exchange; everything else on it is other people's traffic. Answers to a site's baseline protect nothing.
     """
     site = graph.site
     core: dict[IPv4Network, None] = {}
@@ -84,8 +84,8 @@ def protected_scope(graph: FlowGraph) -> tuple[Ace, ...]:
 
 def _listed(graph: FlowGraph, core: Collection[IPv4Network]) -> list[tuple[Endpoint, Service]]:
     """Services outside the cluster that a vendor's requirement lists, in the order of the first flows to them."""
-    specs = graph.site.specs.values()
-    baseline = {one.id for spec in specs if spec.baseline is not None for one in spec.requirements}
+    answers = [answer for spec in graph.site.specs.values() for answer in (spec.baseline or {}).values()]
+    baseline = {identifier for answer in answers if answer != "none" for identifier in answer}
     first: dict[tuple[Endpoint, Service], tuple[object, ...]] = {}
     for bundle in graph.bundles:
         if set(bundle.requirements) <= baseline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from toolkit.spec.model import Finding, Reply, Severity
 from toolkit.topology import Ownership
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from toolkit.paths import Path
     from toolkit.policy.model import DevicePolicy
     from toolkit.topology import Topology
+
+TUNNELS: Final = frozenset({4789, 6081, 8472})  # UDP ports of VXLAN and Geneve
 
 
 def not_enforceable(service: Service, source: str, destination: str) -> Finding:
@@ -74,8 +76,17 @@ def device_findings(graph: FlowGraph, policies: Sequence[DevicePolicy]) -> Itera
                 f"{group.name}: {', '.join(group.members)} do not synchronise their state, so open connections "
                 "end when one takes over; new ones pass",
             )
+    if policies and not policies[0].scope:
+        yield Finding(
+            code="nothing_protected",
+            severity=Severity.WARNING,
+            message=(
+                "nothing is protected, so nothing will be denied: bind the roles node and load_balancer, or name hosts "
+                "in requirements that are not only answers to the site's baseline"
+            ),
+        )
     for flow in graph.role_flows:
-        if flow.reply is Reply.ONE_WAY:
+        if flow.reply is Reply.ONE_WAY and flow.service.ports.first in TUNNELS:
             yield _info(
                 "tunnel_not_policed",
                 f"{flow.source} -> {flow.destination} {flow.service} ({flow.requirement}) is a tunnel: what goes "
