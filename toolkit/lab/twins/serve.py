@@ -17,10 +17,11 @@ from toolkit.lab.twins import make_twin
 from toolkit.lab.twins.ace import RejectedError
 from toolkit.lab.twins.boot import SHORT
 from toolkit.lab.twins.connections import KernelConnections
-from toolkit.lab.twins.dataplane import Port, compile_rules
+from toolkit.lab.twins.dataplane import Port, compile_rules, in_parts
 from toolkit.lab.twins.device import Device, Login
 from toolkit.lab.twins.server import TwinServer
 
+TOO_LONG = "Message too long"
 ENDS = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -44,11 +45,18 @@ class Filtering:
             return
         if text == self.loaded:
             return
-        done = subprocess.run([self.nft, "-f", "-"], input=text, text=True, capture_output=True, check=False)
-        if done.returncode != 0:
-            self._say(f"the kernel refuses: {done.stderr.strip()}")
+        refused = self._load(text)
+        if TOO_LONG in refused:
+            refused = next(filter(None, map(self._load, in_parts(text))), "")
+        if refused:
+            self._say(f"the kernel refuses: {refused}")
             return
         self.loaded = text
+
+    def _load(self, text: str) -> str:
+        """Load one transaction; what the kernel says against it, empty where nothing."""
+        done = subprocess.run([self.nft, "-f", "-"], input=text, text=True, capture_output=True, check=False)
+        return done.stderr.strip() or "no reason given" if done.returncode != 0 else ""
 
     def _say(self, words: str) -> None:
         sys.stderr.write(f"{self.device.name}: {words}\n")
