@@ -9,7 +9,8 @@ import pytest
 
 from tests.lab.reference_lab import ROOT, need_namespaces
 from toolkit.lab.namespaces import program
-from toolkit.lab.twins.dataplane import Port, compile_rules, in_parts
+from toolkit.lab.twins.dataplane import Port, compile_rules
+from toolkit.lab.twins.parts import in_parts
 from toolkit.lab.twins.tree import Tree
 from toolkit.render.work import Work
 

@@ -17,8 +17,9 @@ from toolkit.lab.twins import make_twin
 from toolkit.lab.twins.ace import RejectedError
 from toolkit.lab.twins.boot import SHORT
 from toolkit.lab.twins.connections import KernelConnections
-from toolkit.lab.twins.dataplane import Port, compile_rules, in_parts
+from toolkit.lab.twins.dataplane import Port, compile_rules
 from toolkit.lab.twins.device import Device, Login
+from toolkit.lab.twins.parts import in_parts
 from toolkit.lab.twins.server import TwinServer
 
 TOO_LONG = "Message too long"
