@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -116,3 +117,14 @@ def processes_with(marker):
             except OSError:
                 continue
     return found
+
+
+def run_site(site, place):
+    """Exit code and outcome of `toolkit lab run` on a site, as a stranger types it in the folder `place`."""
+    need_namespaces()
+    done = subprocess.run(
+        [sys.executable, "-m", "toolkit", "lab", "run", "-i", str(site), "--json"],
+        cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)

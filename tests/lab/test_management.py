@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.lab.reference_lab import INVENTORY, ROOT, need_namespaces
+from tests.lab.reference_lab import INVENTORY, ROOT, run_site
 from toolkit.errors import InputError, LabError
 from toolkit.lab.management import as_text, management_addresses
 from toolkit.site import load_site
@@ -29,15 +25,6 @@ def copy(tmp_path, **replaced):
             text = text.replace(old, new)
         (folder / name).write_text(text, encoding="utf-8")
     return folder
-
-
-def run(folder, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "toolkit", "lab", "run", "-i", str(folder), "--json"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
 
 
 def test_addresses_in_the_network_of_the_lab_are_kept():
@@ -84,8 +71,7 @@ def test_where_to_call_devices_is_handed_on(monkeypatch):
 
 @pytest.mark.lab
 def test_another_page_is_rehearsed_as_a_stranger_brings_it(tmp_path):
-    need_namespaces()
-    code, outcome = run(SITE, tmp_path)
+    code, outcome = run_site(SITE, tmp_path)
     assert (code, outcome["matrix"]["wrong"], outcome["matrix"]["inconclusive"]) == (0, 0, 0)
     assert outcome["matrix"]["probes"] > 400
     assert outcome["matrix"]["denied"] > outcome["matrix"]["permitted"] > 20
@@ -94,7 +80,6 @@ def test_another_page_is_rehearsed_as_a_stranger_brings_it(tmp_path):
 
 @pytest.mark.lab
 def test_a_site_that_only_monitors_is_right_when_nothing_is_denied(tmp_path):
-    need_namespaces()
-    code, outcome = run(copy(tmp_path, site=[("enforcement: enforce", "enforcement: monitor")]), tmp_path)
+    code, outcome = run_site(copy(tmp_path, site=[("enforcement: enforce", "enforcement: monitor")]), tmp_path)
     assert (code, outcome["matrix"]["wrong"], outcome["matrix"]["denied"]) == (0, 0, 0)
     assert 0 < outcome["monitored"] < outcome["matrix"]["probes"]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.lab.reference_lab import ROOT, need_namespaces
+from tests.lab.reference_lab import ROOT, run_site
 from toolkit.errors import PolicyError, SiteError
 from toolkit.paths import PathFinder, single_failures
 from toolkit.render.work import Work
@@ -112,12 +108,6 @@ def test_linux_does_one_or_the_other(site_of):
 @pytest.mark.lab
 @pytest.mark.parametrize("platform", ["cisco_nxos", "cisco_ios", "arista_eos", "juniper_junos"])
 def test_it_is_so_on_live_traffic(site_of, tmp_path, platform):
-    need_namespaces()
-    done = subprocess.run(
-        [sys.executable, "-m", "toolkit", "lab", "run", "-i", str(site_of(platform=platform)), "--json"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.stdout, done.stderr
-    outcome = json.loads(done.stdout)
-    assert (done.returncode, outcome["matrix"]["wrong"], outcome["matrix"]["inconclusive"]) == (0, 0, 0)
+    code, outcome = run_site(site_of(platform=platform), tmp_path)
+    assert (code, outcome["matrix"]["wrong"], outcome["matrix"]["inconclusive"]) == (0, 0, 0)
     assert outcome["matrix"]["denied"] > outcome["matrix"]["permitted"] > 40

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.lab.reference_lab import ROOT, need_namespaces
+from tests.lab.reference_lab import ROOT, run_site
 from toolkit.errors import PolicyError, SiteError
 from toolkit.paths import single_failures
 from toolkit.render.work import Work
@@ -102,12 +98,6 @@ def test_linux_names_each_vlan(site_of):
 
 @pytest.mark.lab
 def test_they_are_filtered_apart_on_live_traffic(tmp_path):
-    need_namespaces()
-    done = subprocess.run(
-        [sys.executable, "-m", "toolkit", "lab", "run", "-i", str(SITES / "trunks"), "--json"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.stdout, done.stderr
-    outcome = json.loads(done.stdout)
-    assert (done.returncode, outcome["matrix"]["wrong"], outcome["matrix"]["inconclusive"]) == (0, 0, 0)
+    code, outcome = run_site(SITES / "trunks", tmp_path)
+    assert (code, outcome["matrix"]["wrong"], outcome["matrix"]["inconclusive"]) == (0, 0, 0)
     assert outcome["matrix"]["denied"] > outcome["matrix"]["permitted"] > 40

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.lab.reference_lab import ROOT, run_site
 from toolkit.deploy import open_nornir
 from toolkit.errors import DeployError, PolicyError, SiteError
 from toolkit.render.work import Work
 from toolkit.site import load_site
 
-ROOT = Path(__file__).resolve().parents[2]
 SITES = ROOT / "tests" / "sites"
 
 
@@ -98,16 +93,8 @@ def test_an_asa_that_does_not_inspect_icmp_is_refused_with_the_remedy(sites):
 
 @pytest.mark.lab
 def test_in_the_lab_its_cells_are_as_they_were(tmp_path):
-    from tests.lab.reference_lab import need_namespaces
-
-    need_namespaces()
-    done = subprocess.run(
-        [sys.executable, "-m", "toolkit", "lab", "run", "-i", str(SITES / "virtual-switch"), "--json"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.stdout, done.stderr
-    outcome = json.loads(done.stdout)
-    assert (done.returncode, outcome["matrix"]["wrong"], outcome["matrix"]["inconclusive"]) == (0, 0, 0)
+    code, outcome = run_site(SITES / "virtual-switch", tmp_path)
+    assert (code, outcome["matrix"]["wrong"], outcome["matrix"]["inconclusive"]) == (0, 0, 0)
     rows = [line.split(",") for line in (tmp_path / "runs" / outcome["run"] / "matrix.csv").read_text().splitlines()]
     live = rows[0].index("live")
     between = [row[live] for row in rows[1:] if row[0] == "s1" and row[1].startswith("s2")]
